@@ -1,0 +1,154 @@
+-- decide.lua: take COST units from every limit of one key, or from none; or only look.
+--
+-- KEYS[1..n]     the log of each limit, a sorted set; all in one slot
+-- ARGV[1]        mode: "take", or "peek" to write nothing
+-- ARGV[2]        cost: units asked for, 1 or more
+-- ARGV[3i]       max: units of limit i (i = 1..n)
+-- ARGV[3i+1]     window of limit i, us
+-- ARGV[3i+2]     time to live of the log of limit i, ms: twice its window, rounded up
+-- RETURNS        3n integers; for each limit: used (units, after this call),
+--                retry (us until the cost fits, 0 if it does), reset (us until the
+--                oldest counted hit leaves, 0 if there is none)
+--
+-- A log holds one entry per allowed call. Its score is the time of the call (us). Its
+-- member is that time and a counter, 19 digits that Redis packs into 8 bytes, so that
+-- two calls in one microsecond are two entries; a call of several units has "x<units>"
+-- after them. While there are such calls, a member "extra" sorts first: its score is
+-- minus the units beyond one per entry.
+--
+-- Everything is read before anything is written, because a script that fails does not
+-- roll back. A refusal writes nothing. Not idempotent: the Go side must not retry it.
+
+local cost = tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- Lua's own number formatting keeps 14 digits; a time has 16.
+local function str(number)
+  return string.format('%.0f', number)
+end
+
+local function at(member)
+  local t = tonumber(string.sub(member or '', 1, 16))
+  if not t then
+    error({err = 'FOREIGN the sorted set is not a log'})
+  end
+  return t
+end
+
+local function units(member)
+  return tonumber(string.sub(member, 21)) or 1
+end
+
+-- Calls visit(member) for the members ranked from..to, in order, until it returns true.
+local function each(key, from, to, visit)
+  while from <= to do
+    local last = math.min(from + 999, to)
+    for _, member in ipairs(redis.call('ZRANGE', key, from, last)) do
+      if visit(member) then
+        return
+      end
+    end
+    from = last + 1
+  end
+end
+
+-- What the log of KEYS[i] says, at the time that it must be judged at:
+--   now    the clock, or the time of the newest entry if the clock was set back
+--   used   units in the window
+--   left   entries, by rank from 0, that left the window (with "extra", if there)
+--   extra  units beyond one per entry still in the window; nil if there never were any
+local function read(key, window)
+  local log = {key = key, window = window, now = now, used = redis.call('ZCARD', key), left = 0}
+  if log.used == 0 then
+    return log
+  end
+  local entries = log.used
+  if redis.call('ZCOUNT', key, '(' .. str(now - window), str(now)) == entries then
+    return log
+  end
+  -- Something has left the window, or costs several units, or is ahead of the clock.
+  log.now = math.max(now, at(redis.call('ZRANGE', key, -1, -1)[1]))
+  log.left = redis.call('ZCOUNT', key, '-inf', str(log.now - window))
+  log.used = entries - log.left
+  if log.left > 0 and redis.call('ZRANGE', key, 0, 0)[1] == 'extra' then
+    log.extra = -tonumber(redis.call('ZSCORE', key, 'extra'))
+    each(key, 1, log.left - 1, function(member)
+      log.extra = log.extra - (units(member) - 1)
+    end)
+    log.used = log.used + log.extra
+  end
+  return log
+end
+
+-- The time at which `need` of the units in the window will have left it.
+local function freed(log, need)
+  if not log.extra then
+    return at(redis.call('ZRANGE', log.key, log.left + need - 1, log.left + need - 1)[1]) + log.window
+  end
+  local last
+  each(log.key, log.left, redis.call('ZCARD', log.key) - 1, function(member)
+    last, need = member, need - units(member)
+    return need <= 0
+  end)
+  return at(last) + log.window
+end
+
+local function write(log, ttl)
+  -- This is the script's first write: a Redis that is out of memory or read-only
+  -- refuses it, and nothing has changed.
+  local suffix = cost > 1 and ('x' .. ARGV[2]) or ''
+  local count = 0
+  local score = str(log.now)
+  while redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
+    count = count + 1
+    if count == 1000 then
+      log.now, count = log.now + 1, 0
+      score = str(log.now)
+    end
+  end
+  local first = log.extra and 1 or 0
+  if log.left > first then
+    redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
+  end
+  if log.extra or cost > 1 then
+    local extra = (log.extra or 0) + cost - 1
+    if extra > 0 then
+      redis.call('ZADD', log.key, str(-extra), 'extra')
+    else
+      redis.call('ZREM', log.key, 'extra')
+    end
+  end
+  redis.call('PEXPIRE', log.key, ttl)
+end
+
+local logs, reply = {}, {}
+local allowed = true
+for i, key in ipairs(KEYS) do
+  local max, window = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  local log = read(key, window)
+  local need = log.used + cost - max
+  local retry, reset = 0, 0
+  if cost > max then
+    retry = window
+  elseif need > 0 then
+    retry = freed(log, need) - now
+  end
+  if log.used > 0 then
+    reset = freed(log, 1) - now
+  end
+  allowed = allowed and retry == 0
+  logs[i] = log
+  reply[3 * i - 2], reply[3 * i - 1], reply[3 * i] = log.used, retry, reset
+end
+
+if allowed and ARGV[1] == 'take' then
+  for i, log in ipairs(logs) do
+    write(log, ARGV[3 * i + 2])
+    reply[3 * i - 2] = log.used + cost
+    if log.used == 0 then
+      reply[3 * i] = log.now + log.window - now
+    end
+  end
+end
+return reply

@@ -1,0 +1,97 @@
+package slidingwindow
+
+import "time"
+
+// Decision is the answer to one call.
+//
+// With one Limit of 100 a minute, of which 98 were used 20 seconds ago, AllowN of
+// 1 gives {Allowed: true, Granted: 1, Remaining: 1, ResetAfter: 40s}, and AllowN of
+// 3 gives {Allowed: false, Granted: 0, Remaining: 2, RetryAfter: 40s, ResetAfter: 40s}.
+type Decision struct {
+	// Allowed tells whether the call may go on. With several limits, every one of
+	// them agreed.
+	Allowed bool
+
+	// Granted is how many units this call took: its cost when allowed, 0 when
+	// refused or from [Limiter.Peek].
+	Granted int64
+
+	// Limit is the binding limit, to which Remaining, RetryAfter and ResetAfter
+	// belong: of those that refused, the one with the longest RetryAfter; if none
+	// did, the one with the least Remaining.
+	Limit Limit
+
+	// Remaining is how many units are left after this call, never below 0. A call
+	// of cost above 1 can be refused with some Remaining.
+	Remaining int64
+
+	// RetryAfter is 0 when Allowed, else how long until this same cost fits into
+	// every limit, if nothing else uses the key. It is exact: a call just before is
+	// refused. A limit with a Max of 0 gives its Window, although no wait helps.
+	RetryAfter time.Duration
+
+	// ResetAfter is how long until the oldest counted hit leaves the window, which
+	// is when Remaining next grows. It is 0 when nothing is counted.
+	ResetAfter time.Duration
+
+	// statuses is nil with a single limit, whose status is the Decision itself: so
+	// a decision on one limit allocates nothing.
+	statuses []Status
+}
+
+// Status is where one of the limits stands after a decision. Its fields have the
+// meaning that they have in [Decision], for this limit alone.
+type Status struct {
+	Limit      Limit
+	Remaining  int64
+	RetryAfter time.Duration // 0 when this limit did not refuse
+	ResetAfter time.Duration
+}
+
+// NewDecision makes the Decision of a [Store] from the status of each limit, in the
+// limiter's order, and the units that were taken. The call is allowed if no status
+// has a RetryAfter. It keeps statuses, which must not be changed afterwards.
+func NewDecision(granted int64, statuses ...Status) Decision {
+	if len(statuses) == 0 {
+		return Decision{}
+	}
+	binding := statuses[0]
+	for _, s := range statuses[1:] {
+		if s.tighterThan(binding) {
+			binding = s
+		}
+	}
+	d := binding.decision(granted)
+	if len(statuses) > 1 {
+		d.statuses = statuses
+	}
+	return d
+}
+
+// Statuses returns where each of the limits stands, in the limiter's order. The
+// caller must not change it.
+func (d *Decision) Statuses() []Status {
+	if d.statuses != nil {
+		return d.statuses
+	}
+	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter}}
+}
+
+// decision is the Decision of a limiter that has this limit only.
+func (s Status) decision(granted int64) Decision {
+	return Decision{
+		Allowed:    s.RetryAfter == 0,
+		Granted:    granted,
+		Limit:      s.Limit,
+		Remaining:  s.Remaining,
+		RetryAfter: s.RetryAfter,
+		ResetAfter: s.ResetAfter,
+	}
+}
+
+func (s Status) tighterThan(other Status) bool {
+	if s.RetryAfter != other.RetryAfter {
+		return s.RetryAfter > other.RetryAfter
+	}
+	return s.Remaining < other.Remaining
+}

@@ -1,0 +1,40 @@
+// Package slidingwindow limits how much of something a key may use in any
+// window of time, exactly, across every process that shares a store.
+//
+// # Algorithm
+//
+// For each key and [Limit] the store keeps a sliding log: the time and the cost
+// of every call it allowed. A call of cost n at time t is allowed if, and only
+// if, the units logged in the half-open interval (t-Window, t] plus n do not
+// exceed Max. A hit therefore counts for exactly one Window, and in any interval
+// of that length no more than Max units are ever allowed: there is no edge
+// between windows at which a client could get twice its quota (as with a fixed
+// window), and no estimate (as with a weighted counter).
+//
+// A refused call is not logged. A client that retries too eagerly is let in as
+// soon as its oldest hit leaves the window, however often it asked in between.
+//
+// # Stores
+//
+// [RedisStore] shares one log between all processes: a sorted set in Redis, read
+// and written by one Lua script in one round trip, on the clock of the Redis
+// server. [MemoryStore] keeps the same promises within one process.
+//
+// # Clocks
+//
+// A store decides on its own clock (Redis's TIME, or the process's monotonic
+// clock), never on the caller's, so instances whose clocks differ agree. The time
+// of a log never runs backwards: if the store's clock does, a call is judged and
+// logged at the time of the key's newest hit until the clock has caught up. By
+// the log's own times Max is then never exceeded, and a key stays refused longer
+// than its window by no more than the step. A clock that leaps forward ages the
+// log by that leap.
+//
+// # Failures
+//
+// A refusal is a value: [Decision].Allowed is false and the error is nil. An error
+// means that no decision was made; every error matches, with [errors.Is], one of
+// this package's Err values or the error of the caller's context.
+//
+// All exported functions and methods are safe for concurrent use.
+package slidingwindow

@@ -1,0 +1,138 @@
+package slidingwindow
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// The largest Integer that a structured HTTP field can carry (RFC 9651,
+	// section 3.3.1), so that headers never need to round a Max. It is also exact
+	// in the doubles that Lua and sorted-set scores are made of.
+	maxUnits = 999_999_999_999_999
+
+	minWindow = time.Millisecond
+	maxWindow = 10 * 365 * 24 * time.Hour
+
+	maxNameBytes = 64
+)
+
+// Limit allows Max units in any interval of length Window.
+//
+// The zero value is not valid; [New] and [Limit.Validate] say why.
+type Limit struct {
+	// Name identifies the limit in Redis keys, in HTTP headers and in errors: 1
+	// to 64 bytes of printable ASCII. The log of a key belongs to the name, so a
+	// named limit keeps its log when Max or Window change, and two limiters that
+	// share a store, a prefix and a name share their quota. Defaults to Max and
+	// Window in the form "100-per-15m".
+	Name string
+
+	// Max is how many units are allowed in any Window: 0 to 999,999,999,999,999.
+	// 0 refuses every call. A store keeps one entry for each allowed call of the
+	// last Window, so a log holds at most Max entries.
+	Max int64
+
+	// Window is how long a unit counts after it was allowed: 1ms to 87600h (ten
+	// years), in whole microseconds.
+	Window time.Duration
+}
+
+// PerSecond returns a Limit of max units in any second, named "<max>-per-1s".
+func PerSecond(max int64) Limit { return per(max, time.Second) }
+
+// PerMinute returns a Limit of max units in any minute, named "<max>-per-1m".
+func PerMinute(max int64) Limit { return per(max, time.Minute) }
+
+// PerHour returns a Limit of max units in any hour, named "<max>-per-1h".
+func PerHour(max int64) Limit { return per(max, time.Hour) }
+
+// PerDay returns a Limit of max units in any 24 hours, named "<max>-per-24h".
+func PerDay(max int64) Limit { return per(max, 24*time.Hour) }
+
+func per(max int64, window time.Duration) Limit {
+	return Limit{Max: max, Window: window}.withDefaults()
+}
+
+// Validate reports every field that is out of range, as a [*LimitError] each,
+// joined by [errors.Join]; all of them match [ErrInvalidLimit]. It returns nil for
+// a Limit that [New] takes. An empty Name is valid: it stands for the default.
+func (l Limit) Validate() error {
+	var errs []error
+	name := l.withDefaults().Name
+	fault := func(field, given, allowed string) {
+		errs = append(errs, &LimitError{Limit: name, Field: field, Given: given, Allowed: allowed})
+	}
+	if len(l.Name) > maxNameBytes {
+		fault("Name", strconv.Itoa(len(l.Name))+" bytes", "at most "+strconv.Itoa(maxNameBytes)+" bytes")
+	}
+	if !isPrintableASCII(l.Name) {
+		fault("Name", strconv.QuoteToASCII(l.Name), "printable ASCII characters")
+	}
+	if l.Max < 0 || l.Max > maxUnits {
+		fault("Max", strconv.FormatInt(l.Max, 10), "0 to "+strconv.FormatInt(maxUnits, 10)+" units")
+	}
+	switch {
+	case l.Window < minWindow || l.Window > maxWindow:
+		fault("Window", l.Window.String(), formatWindow(minWindow)+" to "+formatWindow(maxWindow))
+	case l.Window%time.Microsecond != 0:
+		fault("Window", l.Window.String(), "whole microseconds")
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limit) withDefaults() Limit {
+	if l.Name == "" {
+		l.Name = strconv.FormatInt(l.Max, 10) + "-per-" + formatWindow(l.Window)
+	}
+	return l
+}
+
+// LimitError says which field of a Limit is out of range. It matches
+// [ErrInvalidLimit].
+type LimitError struct {
+	Limit   string // the limit's Name, given or default
+	Field   string // "Name", "Max" or "Window"
+	Given   string // the field's value
+	Allowed string // the values that are allowed
+}
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v: %s of %s is %s; allowed: %s", ErrInvalidLimit, e.Field, quoteShort(e.Limit), e.Given, e.Allowed)
+}
+
+// Is reports whether target is [ErrInvalidLimit].
+func (e *LimitError) Is(target error) bool { return target == ErrInvalidLimit }
+
+// formatWindow is Duration.String without its zero tail: 15m rather than 15m0s.
+func formatWindow(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// quoteShort quotes s for an error message, cut to the length of a valid name.
+func quoteShort(s string) string {
+	if len(s) > maxNameBytes {
+		s = s[:maxNameBytes] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}

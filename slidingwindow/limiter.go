@@ -1,0 +1,104 @@
+package slidingwindow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Limiter applies one or more limits to keys. Its methods make one round trip to
+// the store each and are safe for concurrent use.
+type Limiter struct {
+	store  Store
+	limits []Limit
+}
+
+// New returns a Limiter of one or more limits over a store. Several limits ("10 a
+// second and 1000 an hour") are decided together: a call is allowed if all of them
+// allow it, and a refusal by one takes nothing from the others.
+//
+// The error names every limit that is out of range or shares its name with another
+// and matches [ErrInvalidLimit]; a nil store matches [ErrInvalidConfig].
+func New(store Store, limits ...Limit) (*Limiter, error) {
+	if store == nil {
+		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or NewMemoryStore", ErrInvalidConfig)
+	}
+	if len(limits) == 0 {
+		return nil, fmt.Errorf("%w: none was given; allowed: one or more, such as PerMinute(100)", ErrInvalidLimit)
+	}
+	var errs []error
+	named := make([]Limit, len(limits))
+	seen := make(map[string]int, len(limits))
+	for i, limit := range limits {
+		if err := limit.Validate(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		named[i] = limit.withDefaults()
+		if first, twice := seen[named[i].Name]; twice {
+			errs = append(errs, fmt.Errorf("%w: limits %d and %d are both named %q, so they would share one log; allowed: a Name of its own for each",
+				ErrInvalidLimit, first, i, named[i].Name))
+			continue
+		}
+		seen[named[i].Name] = i
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &Limiter{store: store, limits: named}, nil
+}
+
+// Limits returns a copy of the limits in their order, with their names filled in.
+func (l *Limiter) Limits() []Limit {
+	return append([]Limit(nil), l.limits...)
+}
+
+// Allow is shorthand for AllowN of one unit.
+func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
+	return l.AllowN(ctx, key, 1)
+}
+
+// AllowN asks for n units for key and takes all of them, or none: the answer is
+// Decision.Allowed. n is 1 or more ([ErrInvalidCost]) and at most the Max of every
+// limit ([ErrCostExceedsLimit]; a limit whose Max is 0 refuses instead). The key may
+// hold any bytes and must not be empty ([ErrInvalidKey]); one of more than 128 bytes
+// is replaced by its SHA-512 hash.
+//
+// A store that cannot decide gives [ErrStoreUnavailable] or [ErrForeignData]. When
+// ctx ends first, the error is that of ctx, and whether the units were taken is then
+// not known.
+func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
+	if n < 1 {
+		return Decision{}, fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
+	}
+	for i := range l.limits {
+		if limit := &l.limits[i]; n > limit.Max && limit.Max > 0 {
+			return Decision{}, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
+		}
+	}
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n})
+}
+
+// Peek tells what Allow would answer, and takes nothing. Its errors are those of
+// AllowN.
+func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
+}
+
+// Reset forgets what key has used of this limiter's limits: its next calls have the
+// full Max again, in every process that shares the store. Its errors are
+// [ErrInvalidKey], [ErrStoreUnavailable] and that of ctx.
+func (l *Limiter) Reset(ctx context.Context, key string) error {
+	if key == "" {
+		return ErrInvalidKey
+	}
+	return l.store.Reset(ctx, boundKey(key), l.limits)
+}
+
+func (l *Limiter) take(ctx context.Context, req Request) (Decision, error) {
+	if req.Key == "" {
+		return Decision{}, ErrInvalidKey
+	}
+	req.Key = boundKey(req.Key)
+	return l.store.Take(ctx, req)
+}

@@ -1,0 +1,109 @@
+package slidingwindow
+
+import "sort"
+
+// memoryLog is the sliding log of one limit of one key: a ring of entries, oldest
+// first, whose times never run backwards. A nil log is empty.
+type memoryLog struct {
+	name string
+
+	ring []entry // its length is 0 or a power of two
+	head int     // where the oldest entry is
+	len  int
+	base int64 // the sum before the oldest entry
+}
+
+// entry is all that was taken at one time.
+type entry struct {
+	at  int64 // ns
+	sum int64 // units ever taken, up to and with this entry
+}
+
+// view is what a log says at some time.
+type view struct {
+	first int   // the oldest entry still in the window, counted from the head
+	used  int64 // units in the window
+}
+
+const minRing = 4
+
+func (l *memoryLog) entry(i int) *entry {
+	return &l.ring[(l.head+i)&(len(l.ring)-1)]
+}
+
+func (l *memoryLog) at(i int) int64 { return l.entry(i).at }
+
+// sumBefore is how many units were ever taken before entry i.
+func (l *memoryLog) sumBefore(i int) int64 {
+	if i == 0 {
+		return l.base
+	}
+	return l.entry(i - 1).sum
+}
+
+// clock is the time to judge and log at: now, or that of the newest entry if the
+// clock was set back.
+func (l *memoryLog) clock(now int64) int64 {
+	if l.len == 0 {
+		return now
+	}
+	return max(now, l.at(l.len-1))
+}
+
+func (l *memoryLog) view(now, window int64) view {
+	if l == nil || l.len == 0 {
+		return view{}
+	}
+	cutoff := l.clock(now) - window
+	first := 0
+	if l.at(0) <= cutoff {
+		first = sort.Search(l.len, func(i int) bool { return l.at(i) > cutoff })
+	}
+	return view{first: first, used: l.sumBefore(l.len) - l.sumBefore(first)}
+}
+
+// freed is the time of the entry with which `need` of the units in the window will
+// have left it.
+func (l *memoryLog) freed(v view, need int64) int64 {
+	target := l.sumBefore(v.first) + need
+	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
+}
+
+// add logs units and forgets what has left the window.
+func (l *memoryLog) add(now, window, units int64) {
+	v := l.view(now, window)
+	now = l.clock(now)
+	l.base = l.sumBefore(v.first)
+	l.len -= v.first
+	if l.len == 0 {
+		l.head = 0
+	} else {
+		l.head = (l.head + v.first) & (len(l.ring) - 1)
+	}
+	if l.len > 0 && l.at(l.len-1) == now {
+		l.entry(l.len - 1).sum += units
+		return
+	}
+	l.fit()
+	sum := l.sumBefore(l.len) + units
+	l.len++
+	*l.entry(l.len - 1) = entry{at: now, sum: sum}
+}
+
+// fit makes room for one entry more, and gives back the memory of a burst long gone.
+func (l *memoryLog) fit() {
+	size := len(l.ring)
+	switch {
+	case l.len == size:
+		size = max(minRing, 2*size)
+	case size > minRing && l.len < size/8:
+		size /= 2
+	default:
+		return
+	}
+	ring := make([]entry, size)
+	for i := range l.len {
+		ring[i] = *l.entry(i)
+	}
+	l.ring, l.head = ring, 0
+}

@@ -1,0 +1,37 @@
+package slidingwindow
+
+import "context"
+
+// Store keeps the logs and decides. [RedisStore] and [MemoryStore] are the two of
+// this package; a decorator over one of them can add a failure policy, metrics or
+// the like. The [Limiter] has validated what it passes. A Store must be safe for
+// concurrent use and must not keep or change the slices of a Request.
+type Store interface {
+	// Take decides a Request atomically: it takes the cost from the logs of all
+	// limits, or, when one of them refuses, changes nothing. With Request.Peek it
+	// never changes anything. It decides on the store's own clock and makes its
+	// Decision with [NewDecision]. A refusal is not an error.
+	Take(ctx context.Context, req Request) (Decision, error)
+
+	// Reset forgets what the key has used of the limits, for every process that
+	// shares the store. To reset an unknown key is not an error.
+	Reset(ctx context.Context, key string, limits []Limit) error
+}
+
+// Request is one question to a [Store].
+type Request struct {
+	// Key is whom to limit: 1 to 135 bytes, any of them. Longer keys of callers
+	// were replaced by a hash.
+	Key string
+
+	// Limits has one or more valid limits with names that differ.
+	Limits []Limit
+
+	// Cost is how many units to take: 1 or more, and no more than the Max of any
+	// limit that is not 0.
+	Cost int64
+
+	// Peek asks what Take would answer without taking anything. Granted is then 0,
+	// and Remaining does not count the Cost.
+	Peek bool
+}
