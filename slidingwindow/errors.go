@@ -1,6 +1,10 @@
 package slidingwindow
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrInvalidLimit means that [New] was given a Limit out of range, or none, or
@@ -32,3 +36,15 @@ var (
 	// [Limiter.Reset], or choose another [RedisConfig].Prefix.
 	ErrForeignData = errors.New("slidingwindow: the key holds something that is not a log of this package")
 )
+
+// contextEnded is the error of a call whose own context ended, or is about to: that of
+// ctx, and its cause if it has another. It says nothing about the store.
+func contextEnded(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		err = context.DeadlineExceeded
+	} else if cause := context.Cause(ctx); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return fmt.Errorf("slidingwindow: the caller's context ended before the decision: %w", err)
+}

@@ -80,7 +80,7 @@ func monotonicClock() func() int64 {
 // Take implements [Store].
 func (s *MemoryStore) Take(ctx context.Context, req Request) (Decision, error) {
 	if ctx.Err() != nil {
-		return Decision{}, memoryCallerGone(ctx)
+		return Decision{}, contextEnded(ctx)
 	}
 	shard := s.shardOf(req.Key)
 	shard.mu.Lock()
@@ -91,7 +91,7 @@ func (s *MemoryStore) Take(ctx context.Context, req Request) (Decision, error) {
 // Reset implements [Store].
 func (s *MemoryStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	if ctx.Err() != nil {
-		return memoryCallerGone(ctx)
+		return contextEnded(ctx)
 	}
 	shard := s.shardOf(key)
 	shard.mu.Lock()
@@ -102,10 +102,6 @@ func (s *MemoryStore) Reset(ctx context.Context, key string, limits []Limit) err
 
 func (s *MemoryStore) shardOf(key string) *shard {
 	return &s.shards[maphash.String(s.seed, key)%uint64(len(s.shards))]
-}
-
-func memoryCallerGone(ctx context.Context) error {
-	return fmt.Errorf("slidingwindow: the caller's context had ended before the call: %w", context.Cause(ctx))
 }
 
 // shard is a share of the keys under one lock. Its methods need mu held.

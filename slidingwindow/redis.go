@@ -143,27 +143,33 @@ func (s *RedisStore) keys(key string, limits []Limit) []string {
 // bounded runs one call to Redis under the store's timeout and names its error.
 func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) error) error {
 	if ctx.Err() != nil {
-		return callerGone(ctx)
+		return contextEnded(ctx)
 	}
 	bound, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := call(bound)
+	// rueidis gives up a little before the deadline when it knows that it cannot meet it.
+	late := errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return callerGone(ctx)
+	case ctx.Err() != nil, late && endsFirst(ctx, bound):
+		return contextEnded(ctx)
 	case isForeignData(err):
 		return fmt.Errorf("%w: %w", ErrForeignData, err)
-	case bound.Err() != nil:
+	case late:
 		return fmt.Errorf("%w: no answer from redis within %v: %w", ErrStoreUnavailable, s.timeout, err)
 	default:
 		return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)
 	}
 }
 
-func callerGone(ctx context.Context) error {
-	return fmt.Errorf("slidingwindow: the caller's context ended before redis answered: %w", context.Cause(ctx))
+// endsFirst tells whether the caller's deadline, not the store's timeout, bounds the
+// call.
+func endsFirst(caller, bound context.Context) bool {
+	callers, has := caller.Deadline()
+	bounds, _ := bound.Deadline()
+	return has && !callers.After(bounds)
 }
 
 // isForeignData tells whether Redis or the script found no log under the key. The

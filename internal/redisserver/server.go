@@ -1,0 +1,188 @@
+package redisserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrNotInstalled means that there is no redis-server program on the PATH. Its text
+// says how to get one.
+var ErrNotInstalled = errors.New("redis-server is not on the PATH; install it (Debian, Ubuntu: sudo apt-get install redis-server; macOS: brew install redis), start Docker, or set REDIS_URL=redis://host:6379")
+
+const (
+	startTimeout = 10 * time.Second
+	stopTimeout  = 5 * time.Second
+	startTries   = 5
+)
+
+// Server is one running redis-server process. Its methods are safe for concurrent use.
+type Server struct {
+	port int
+	dir  string
+	args []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when cmd has ended
+}
+
+// Start runs a redis-server on a free port with extra arguments, such as
+// "--requirepass", "secret", and waits until it answers. The caller must Stop it.
+func Start(ctx context.Context, args ...string) (*Server, error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return nil, ErrNotInstalled
+	}
+	dir, err := os.MkdirTemp("", "redis-")
+	if err != nil {
+		return nil, fmt.Errorf("redisserver: %w", err)
+	}
+	// Another process may take the free port before redis-server does.
+	for try := 1; ; try++ {
+		s := &Server{dir: dir, args: args}
+		s.port, err = freePort()
+		if err == nil {
+			err = s.run(ctx)
+		}
+		if err == nil {
+			return s, nil
+		}
+		if try == startTries || ctx.Err() != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+}
+
+// Addr is the server's "127.0.0.1:port".
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// URL is the server's redis:// URL.
+func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// PID is the process's id while it runs, to send it signals.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd.Process.Pid
+}
+
+// Restart starts a stopped server again, on the same port and without its data.
+func (s *Server) Restart(ctx context.Context) error { return s.run(ctx) }
+
+// Kill ends the process at once, as a crash would, and keeps its folder for Restart.
+func (s *Server) Kill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.cmd.Process.Kill()
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("redisserver: %w", err)
+	}
+	<-s.done
+	return nil
+}
+
+// Stop ends the process and removes its folder.
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.cmd.Process.Signal(os.Interrupt) // it may have ended by itself
+	select {
+	case <-s.done:
+	case <-time.After(stopTimeout):
+		_ = s.cmd.Process.Kill()
+		<-s.done
+	}
+	return os.RemoveAll(s.dir)
+}
+
+func (s *Server) run(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	args := append([]string{
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
+		"--save", "", "--appendonly", "no", "--dir", s.dir,
+		"--logfile", filepath.Join(s.dir, "log"),
+	}, s.args...)
+	// The program must outlive ctx, which bounds the start only.
+	s.cmd = exec.Command("redis-server", args...)
+	var output bytes.Buffer
+	s.cmd.Stdout, s.cmd.Stderr = &output, &output
+	endWithParent(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("redisserver: %w", err)
+	}
+	done := make(chan struct{})
+	s.done = done
+	go func(cmd *exec.Cmd) {
+		_ = cmd.Wait() // how it ended shows in its log
+		close(done)
+	}(s.cmd)
+	if err := s.awaitReady(ctx); err != nil {
+		_ = s.cmd.Process.Kill()
+		<-s.done
+		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		return fmt.Errorf("redisserver: redis-server on port %d: %w: %s%s", s.port, err, strings.TrimSpace(output.String()), tail(log))
+	}
+	return nil
+}
+
+// awaitReady waits until the server answers a PING, if only to say that it wants a
+// password.
+func (s *Server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		if s.answers(ctx) {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return errors.New("it ended while starting")
+		case <-ctx.Done():
+			return fmt.Errorf("it does not answer: %w", ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) answers(ctx context.Context) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	reply := make([]byte, 5)
+	n, _ := conn.Read(reply)
+	return strings.HasPrefix(string(reply[:n]), "+PONG") || strings.HasPrefix(string(reply[:n]), "-NOAU")
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("redisserver: no free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// tail is the end of a log, for an error message.
+func tail(log []byte) string {
+	const most = 2000
+	if len(log) > most {
+		log = log[len(log)-most:]
+	}
+	return "\n" + strings.TrimSpace(string(log))
+}

@@ -1,0 +1,165 @@
+package redistest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+	"github.com/testcontainers/testcontainers-go"
+	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
+)
+
+const (
+	image        = "redis:7"
+	redisPort    = "6379/tcp"
+	startTimeout = 90 * time.Second // a first run may pull the image
+)
+
+// server is the one Redis of this test process, started when first asked for.
+var server struct {
+	once sync.Once
+	url  string
+	err  error
+	stop func() error
+}
+
+// Main runs the tests of a package and then ends the Redis that they had, if one was
+// started. It does not return.
+func Main(m *testing.M) {
+	code := m.Run()
+	if server.stop != nil {
+		if err := server.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "redistest: cannot end redis:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// URL is the REDIS_URL of the Redis that all tests of this process share. It may be the
+// developer's own: use keys that begin with [Prefix], and change no settings; a test
+// that must starts a server of its own with package redisserver.
+func URL(t testing.TB) string {
+	t.Helper()
+	server.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		server.url, server.stop, server.err = start(ctx)
+	})
+	require.NoError(t, server.err)
+	return server.url
+}
+
+// Client is a client of that Redis, closed when the test ends.
+func Client(t testing.TB, customize ...func(*rueidis.ClientOption)) rueidis.Client {
+	t.Helper()
+	return Connect(t, URL(t), customize...)
+}
+
+// Connect is a client of the server at a URL, closed when the test ends.
+func Connect(t testing.TB, url string, customize ...func(*rueidis.ClientOption)) rueidis.Client {
+	t.Helper()
+	option, err := rueidis.ParseURL(url)
+	require.NoError(t, err)
+	for _, f := range customize {
+		f(&option)
+	}
+	client, err := rueidis.NewClient(option)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return client
+}
+
+// Prefix is a key prefix that no other test has. The keys that begin with it are
+// removed when the test ends.
+func Prefix(t testing.TB, client rueidis.Client) string {
+	t.Helper()
+	prefix := "test-" + rand.Text()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		for _, node := range client.Nodes() {
+			removeKeys(ctx, t, node, prefix)
+		}
+	})
+	return prefix
+}
+
+func removeKeys(ctx context.Context, t testing.TB, node rueidis.Client, prefix string) {
+	for cursor := uint64(0); ; {
+		scan, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(prefix+"*").Count(1000).Build()).AsScanEntry()
+		if err != nil {
+			t.Logf("redistest: the keys of %s stay: %v", prefix, err) // a test may have ended the server
+			return
+		}
+		for _, key := range scan.Elements {
+			node.Do(ctx, node.B().Unlink().Key(key).Build())
+		}
+		if cursor = scan.Cursor; cursor == 0 {
+			return
+		}
+	}
+}
+
+func start(ctx context.Context) (url string, stop func() error, err error) {
+	if url := os.Getenv("REDIS_URL"); url != "" {
+		return url, nil, nil
+	}
+	if url, stop, err = startContainer(ctx); err == nil {
+		fmt.Fprintln(os.Stderr, "redistest: redis in a container,", url)
+		return url, stop, nil
+	}
+	why := err
+	private, err := redisserver.Start(ctx)
+	if err != nil {
+		return "", nil, fmt.Errorf("no redis for the tests: %w (Docker: %w)", err, why)
+	}
+	fmt.Fprintf(os.Stderr, "redistest: a redis-server process, %s (Docker: %v)\n", private.URL(), why)
+	return private.URL(), private.Stop, nil
+}
+
+func startContainer(ctx context.Context) (url string, stop func() error, err error) {
+	// Looking for an engine panics where there is none of any kind.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("no engine: %v", r)
+		}
+	}()
+	provider, err := testcontainers.NewDockerProvider()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := provider.Health(ctx); err != nil {
+		return "", nil, err
+	}
+	redis, err := tcredis.Run(ctx, image, onLoopback())
+	stop = func() error { return testcontainers.TerminateContainer(redis) }
+	if err == nil {
+		url, err = redis.PortEndpoint(ctx, redisPort, "redis")
+	}
+	if err != nil {
+		_ = stop() // err says what went wrong first
+		return "", nil, err
+	}
+	return url, stop, nil
+}
+
+// onLoopback publishes the port to this machine only; the default is to every address.
+func onLoopback() testcontainers.CustomizeRequestOption {
+	return testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
+		host.PortBindings = network.PortMap{
+			network.MustParsePort(redisPort): {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "0"}},
+		}
+	})
+}

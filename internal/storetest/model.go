@@ -1,0 +1,114 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// Model is a store for one goroutine, written to be seen right rather than to be fast:
+// it keeps every hit and counts them anew each time. It forgets a hit when it allows a
+// later call of a limit whose window the hit has left: a longer window, set afterwards,
+// does not bring it back.
+type Model struct {
+	now time.Time
+	log map[logID][]hit
+}
+
+type logID struct{ key, limit string }
+
+type hit struct {
+	at    time.Time
+	units int64
+}
+
+// NewModel returns an empty model whose clock shows now.
+func NewModel(now time.Time) *Model {
+	return &Model{now: now, log: map[logID][]hit{}}
+}
+
+// Advance moves the clock, back if d is negative.
+func (m *Model) Advance(d time.Duration) { m.now = m.now.Add(d) }
+
+// Take decides as slidingwindow.Store.Take must.
+func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
+	statuses := make([]slidingwindow.Status, len(req.Limits))
+	allowed := true
+	for i, limit := range req.Limits {
+		statuses[i] = m.status(logID{req.Key, limit.Name}, limit)
+		statuses[i].RetryAfter = m.retryAfter(logID{req.Key, limit.Name}, limit, req.Cost)
+		allowed = allowed && statuses[i].RetryAfter == 0
+	}
+	if !allowed || req.Peek {
+		return slidingwindow.NewDecision(0, statuses...)
+	}
+	for i, limit := range req.Limits {
+		id := logID{req.Key, limit.Name}
+		now := m.clock(id)
+		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(now.Add(-limit.Window)) })
+		m.log[id] = append(m.log[id], hit{at: now, units: req.Cost})
+		statuses[i] = m.status(id, limit)
+	}
+	return slidingwindow.NewDecision(req.Cost, statuses...)
+}
+
+// Reset forgets the logs.
+func (m *Model) Reset(key string, limits []slidingwindow.Limit) {
+	for _, limit := range limits {
+		delete(m.log, logID{key, limit.Name})
+	}
+}
+
+// clock is the time of a log: it never runs backwards.
+func (m *Model) clock(id logID) time.Time {
+	now := m.now
+	for _, h := range m.log[id] {
+		if h.at.After(now) {
+			now = h.at
+		}
+	}
+	return now
+}
+
+// used counts the units that are in the window at some time of the log.
+func (m *Model) used(id logID, window time.Duration, at time.Time) int64 {
+	var used int64
+	for _, h := range m.log[id] {
+		if h.at.After(at.Add(-window)) {
+			used += h.units
+		}
+	}
+	return used
+}
+
+func (m *Model) status(id logID, limit slidingwindow.Limit) slidingwindow.Status {
+	status := slidingwindow.Status{
+		Limit:     limit,
+		Remaining: max(0, limit.Max-m.used(id, limit.Window, m.clock(id))),
+	}
+	for _, h := range m.log[id] {
+		if h.at.After(m.clock(id).Add(-limit.Window)) {
+			status.ResetAfter = h.at.Add(limit.Window).Sub(m.now)
+			break
+		}
+	}
+	return status
+}
+
+// retryAfter tries every moment at which something leaves the window.
+func (m *Model) retryAfter(id logID, limit slidingwindow.Limit, cost int64) time.Duration {
+	if cost > limit.Max {
+		return limit.Window
+	}
+	if m.used(id, limit.Window, m.clock(id))+cost <= limit.Max {
+		return 0
+	}
+	for _, h := range m.log[id] {
+		leaves := h.at.Add(limit.Window)
+		if leaves.After(m.now) && m.used(id, limit.Window, leaves)+cost <= limit.Max {
+			return leaves.Sub(m.now)
+		}
+	}
+	panic("storetest: a cost of at most Max fits when the log is empty")
+}

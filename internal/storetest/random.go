@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// Rapid runs 100 schedules of a property unless -rapid.checks says otherwise; each
+// check here runs several.
+const schedulesPerCheck = 10
+
+// clockSteps are moves of the clock in microseconds, most of them around the edges of
+// windows, where the mistakes are.
+func clockSteps() *rapid.Generator[time.Duration] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]time.Duration{0, 0, 1, 999, 1000, 1001, 59_999_999, 60_000_000, 60_000_001}),
+		rapid.Map(rapid.Int64Range(0, 90_000_000), func(us int64) time.Duration { return time.Duration(us) }),
+	)
+}
+
+// matchesModel gives the store and the model the same random calls and wants the same
+// answers, in every field.
+func matchesModel(t *testing.T, h Harness) {
+	model := NewModel(Epoch)
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		for range schedulesPerCheck {
+			run++
+			randomSchedule(rt, h, model, run)
+		}
+	})
+}
+
+func randomSchedule(rt *rapid.T, h Harness, model *Model, run int) {
+	key := func() string {
+		return fmt.Sprintf("run %d key %d", run, rapid.IntRange(0, 1).Draw(rt, "key"))
+	}
+	limits := drawLimits(rt)
+	l := h.limiter(rt, limits...)
+	smallest := int64(1 << 40)
+	for _, limit := range l.Limits() {
+		smallest = min(smallest, limit.Max)
+	}
+	for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+		switch rapid.SampledFrom([]string{"take", "take", "take", "take", "advance", "advance", "back", "peek", "reset", "relimit"}).Draw(rt, "step") {
+		case "advance":
+			d := clockSteps().Draw(rt, "us") * time.Microsecond
+			h.Advance(d)
+			model.Advance(d)
+		case "back":
+			d := -clockSteps().Draw(rt, "us") * time.Microsecond
+			h.Advance(d)
+			model.Advance(d)
+		case "take":
+			n := int64(1)
+			if smallest > 1 {
+				n = rapid.Int64Range(1, smallest).Draw(rt, "units")
+			}
+			k := key()
+			got, err := l.AllowN(rt.Context(), k, n)
+			require.NoError(rt, err)
+			requireSame(rt, model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n}), got)
+		case "peek":
+			k := key()
+			got, err := l.Peek(rt.Context(), k)
+			require.NoError(rt, err)
+			requireSame(rt, model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: 1, Peek: true}), got)
+		case "reset":
+			k := key()
+			require.NoError(rt, l.Reset(rt.Context(), k))
+			model.Reset(k, l.Limits())
+		case "relimit":
+			limits = drawLimits(rt)
+			l = h.limiter(rt, limits...)
+			smallest = int64(1 << 40)
+			for _, limit := range l.Limits() {
+				smallest = min(smallest, limit.Max)
+			}
+		}
+	}
+}
+
+// drawLimits makes one to three limits from three names, so that a later draw changes
+// the Max and the Window of logs that exist.
+func drawLimits(rt *rapid.T) []slidingwindow.Limit {
+	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(rt, "limits")
+	limits := make([]slidingwindow.Limit, len(names))
+	for i, name := range names {
+		limits[i] = slidingwindow.Limit{
+			Name:   name,
+			Max:    rapid.SampledFrom([]int64{1, 2, 3, 5, 8}).Draw(rt, "max"),
+			Window: rapid.SampledFrom([]time.Duration{10 * time.Second, time.Minute, time.Hour}).Draw(rt, "window"),
+		}
+	}
+	return limits
+}
+
+func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
+	require.Equal(t, want.Statuses(), got.Statuses())
+	require.Equal(t, want, got)
+}
+
+// noWindowHoldsMoreThanMax admits units at random times and then looks at every window
+// that ends with a hit: no other can hold more.
+func noWindowHoldsMoreThanMax(t *testing.T, h Harness) {
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		for range schedulesPerCheck {
+			run++
+			limit := slidingwindow.Limit{Name: "x", Max: rapid.Int64Range(1, 9).Draw(rt, "max"), Window: time.Minute}
+			l := h.limiter(rt, limit)
+			var now time.Duration
+			var hits []Hit
+			for range 25 {
+				d := clockSteps().Draw(rt, "us") / 4 * time.Microsecond
+				h.Advance(d)
+				now += d
+				n := rapid.Int64Range(1, limit.Max).Draw(rt, "units")
+				got, err := l.AllowN(rt.Context(), fmt.Sprint("window ", run), n)
+				require.NoError(rt, err)
+				if got.Allowed {
+					hits = append(hits, Hit{At: now, Units: n})
+				}
+			}
+			CheckWindows(rt, hits, limit)
+		}
+	})
+}
+
+// Hit is units that were allowed at some time.
+type Hit struct {
+	At    time.Duration // since any fixed time
+	Units int64
+}
+
+// CheckWindows fails if any half-open interval of length limit.Window holds more than
+// limit.Max units. The hits must be in the order of their times.
+func CheckWindows(t require.TestingT, hits []Hit, limit slidingwindow.Limit) {
+	first, units := 0, int64(0)
+	for _, h := range hits {
+		units += h.Units
+		for hits[first].At <= h.At-limit.Window {
+			units -= hits[first].Units
+			first++
+		}
+		require.LessOrEqual(t, units, limit.Max, "units in the window of %v that ends at %v", limit.Window, h.At)
+	}
+}

@@ -1,0 +1,65 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// Harness is a store under test. All of a Harness is for one test.
+type Harness struct {
+	Store slidingwindow.Store
+
+	// Advance moves the clock that the store decides on, back if d is negative. A store
+	// may let its keys expire on another clock, which runs on: the suite's windows are of
+	// seconds and more, and its tests take much less.
+	Advance func(d time.Duration)
+}
+
+// Epoch is what the clock of a new Harness must show: far from the clock of the
+// machine, so that a store that looks at that one fails.
+var Epoch = time.Date(2035, time.May, 4, 3, 2, 1, 234_567_000, time.UTC)
+
+// Run runs the conformance suite. open is called for each test and gives an empty
+// store, or keys that no other test has used.
+func Run(t *testing.T, open func(t *testing.T) Harness) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Harness)
+	}{
+		{"Promise1_NeverMoreThanMaxInAnyWindow/edge", noEdgeBurst},
+		{"Promise1_NeverMoreThanMaxInAnyWindow/concurrent", concurrentCallsAdmitMax},
+		{"Promise1_NeverMoreThanMaxInAnyWindow/random", noWindowHoldsMoreThanMax},
+		{"Promise1_NeverMoreThanMaxInAnyWindow/clock_set_back", clockSetBackAdmitsNoMore},
+		{"Promise2_ARefusalConsumesNothing/one_limit", refusalConsumesNothing},
+		{"Promise2_ARefusalConsumesNothing/several_limits", refusalByOneTakesFromNone},
+		{"Promise3_TheStoresClockDecides", storesClockDecides},
+		{"Promise3_TheStoresClockDecides/set_back", lockOutNoLongerThanTheStep},
+		{"Promise4_TwoHitsInOneMicrosecondAreTwo", hitsInOneMicrosecond},
+		{"Promise6_RetryAfterIsExact", retryAfterIsExact},
+		{"Promise6_RetryAfterIsExact/several_limits", retryAfterOfSeveralLimits},
+		{"Promise8_ABadCallFailsAlone", badCallFailsAlone},
+		{"Model", matchesModel},
+		{"Decision", decisionFields},
+		{"Peek", peekTakesNothing},
+		{"Reset", resetForgets},
+		{"Costs", costsOfManySizes},
+		{"MaxZero", maxZeroRefusesAll},
+		{"LimitChanges", logSurvivesLimitChange},
+		{"Keys", keysAreIndependent},
+		{"LimitNames", limitNamesAreIndependent},
+		{"SharedLimit", limitersOfOneNameShareTheLog},
+		{"Context", endedContextTakesNothing},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+func (h Harness) limiter(t require.TestingT, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
+	limiter, err := slidingwindow.New(h.Store, limits...)
+	require.NoError(t, err)
+	return limiter
+}

@@ -1,0 +1,184 @@
+package slidingwindow_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// clock is set by the test and read by the store, from many goroutines.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: storetest.Epoch} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newMemoryStore(t testing.TB, config slidingwindow.MemoryConfig) *slidingwindow.MemoryStore {
+	t.Helper()
+	store, err := slidingwindow.NewMemoryStore(config)
+	require.NoError(t, err)
+	return store
+}
+
+func newLimiter(t testing.TB, store slidingwindow.Store, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
+	t.Helper()
+	limiter, err := slidingwindow.New(store, limits...)
+	require.NoError(t, err)
+	return limiter
+}
+
+func TestMemoryStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		clock := newClock()
+		store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+		return storetest.Harness{Store: store, Advance: clock.Advance}
+	})
+}
+
+func allow(t testing.TB, l *slidingwindow.Limiter, key string) bool {
+	t.Helper()
+	d, err := l.Allow(t.Context(), key)
+	require.NoError(t, err)
+	return d.Allowed
+}
+
+func TestPromise5_MemoryIsBoundedByMaxKeysAndMax(t *testing.T) {
+	t.Parallel()
+	for _, maxKeys := range []int{1, 3, 1000, 5000} {
+		clock := newClock()
+		store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: maxKeys, Clock: clock.Now})
+		l := newLimiter(t, store, slidingwindow.PerMinute(4))
+		for i := range 3 * maxKeys {
+			allow(t, l, fmt.Sprint("made up ", i))
+			require.LessOrEqual(t, store.Keys(), maxKeys)
+		}
+		assert.GreaterOrEqual(t, store.Keys(), maxKeys*3/4, "and the room is used")
+	}
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	l := newLimiter(t, store, slidingwindow.PerMinute(100))
+	for range 10_000 {
+		allow(t, l, "k")
+		clock.Advance(100 * time.Millisecond)
+	}
+	assert.LessOrEqual(t, store.Entries(), 128, "a log of at most 100 hits")
+	for range 100 {
+		clock.Advance(time.Minute)
+		allow(t, l, "k")
+	}
+	assert.LessOrEqual(t, store.Entries(), 8, "the room of a burst long gone is given back")
+}
+
+func TestLeastRecentlyUsedKeyIsForgottenFirst(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3})
+	l := newLimiter(t, store, slidingwindow.PerMinute(2))
+	for _, key := range []string{"a", "b", "c", "a", "d"} {
+		require.True(t, allow(t, l, key))
+	}
+	assert.False(t, allow(t, l, "a"), "used after b, so b made room for d")
+	assert.True(t, allow(t, l, "b"))
+	assert.True(t, allow(t, l, "b"), "b was forgotten, and so has its full Max")
+}
+
+func TestRefusedKeyIsNotForgottenBeforeAnIdleOne(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3, Clock: clock.Now})
+	l := newLimiter(t, store, slidingwindow.PerMinute(1))
+	require.True(t, allow(t, l, "attacker"))
+	require.False(t, allow(t, l, "attacker"))
+	for i := range 1000 {
+		require.True(t, allow(t, l, fmt.Sprint("made up ", i)))
+	}
+	assert.False(t, allow(t, l, "attacker"), "a flood of made-up keys does not wash it out")
+
+	clock.Advance(time.Minute)
+	for i := range 3 {
+		require.True(t, allow(t, l, fmt.Sprint("later ", i)))
+	}
+	assert.Equal(t, 3, store.Keys())
+	assert.False(t, allow(t, l, "later 0"), "once it may come back it is idle, and goes first")
+}
+
+func TestStoreOfRefusedKeysOnlyStillTakesNewOnes(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2})
+	l := newLimiter(t, store, slidingwindow.PerMinute(1))
+	for _, key := range []string{"a", "b", "c"} {
+		require.True(t, allow(t, l, key))
+		require.False(t, allow(t, l, key))
+	}
+	assert.True(t, allow(t, l, "a"), "the one that was refused longest ago made room")
+	assert.False(t, allow(t, l, "c"))
+}
+
+func TestResetMakesRoom(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	l := newLimiter(t, store, slidingwindow.PerMinute(1))
+	require.True(t, allow(t, l, "k"))
+	require.False(t, allow(t, l, "k"))
+	require.NoError(t, l.Reset(t.Context(), "k"))
+	assert.Zero(t, store.Keys())
+}
+
+func TestMemoryStoreKeepsACopyOfTheKey(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	l := newLimiter(t, store, slidingwindow.PerMinute(1))
+	// A key cut out of a large request must not keep all of it in memory; that it is a
+	// copy shows here in that nothing of the store changes with the caller's memory.
+	body := strings.Repeat("x", 64)
+	require.True(t, allow(t, l, body[:8]))
+	require.False(t, allow(t, l, strings.Repeat("x", 8)))
+}
+
+func TestMemoryStoreDefaultClockRuns(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.Limit{Max: 1, Window: time.Millisecond})
+	require.True(t, allow(t, l, "k"))
+	require.Eventually(t, func() bool { return allow(t, l, "k") }, 10*time.Second, time.Millisecond)
+}
+
+func TestMemoryConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	_, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{MaxKeys: -1})
+	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
+	assert.EqualError(t, err, "slidingwindow: invalid configuration: MemoryConfig.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)")
+}
+
+func TestMemoryStoreAllocatesNothingPerDecision(t *testing.T) {
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	allowed := newLimiter(t, store, slidingwindow.Limit{Name: "allowed", Max: 100, Window: time.Millisecond})
+	refused := newLimiter(t, store, slidingwindow.Limit{Name: "refused", Max: 1, Window: time.Hour})
+	for range 1000 { // the log grows to its size
+		allow(t, allowed, "k")
+		allow(t, refused, "k")
+	}
+	ctx := t.Context()
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = allowed.Allow(ctx, "k") }))
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = refused.Allow(ctx, "k") }))
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = refused.Peek(ctx, "k") }))
+}
