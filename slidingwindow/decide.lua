@@ -129,13 +129,15 @@ for i, key in ipairs(KEYS) do
   local log = read(key, window)
   local need = log.used + cost - max
   local retry, reset = 0, 0
-  if cost > max then
-    retry = window
-  elseif need > 0 then
-    retry = freed(log, need) - now
-  end
   if log.used > 0 then
     reset = freed(log, 1) - now
+  end
+  if cost > max then
+    retry = window
+  elseif need == 1 then
+    retry = reset
+  elseif need > 1 then
+    retry = freed(log, need) - now
   end
   allowed = allowed and retry == 0
   logs[i] = log

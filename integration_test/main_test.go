@@ -1,0 +1,19 @@
+// Package integration_test tries the library the way it is deployed: several processes
+// and several HTTP servers on one Redis, over every kind of connection, on Redis's own
+// clock. What each promise means is tested, on a clock that is set, in package
+// slidingwindow.
+package integration_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
+)
+
+func TestMain(m *testing.M) {
+	if task := os.Getenv(workerEnv); task != "" {
+		os.Exit(work(task))
+	}
+	redistest.Main(m)
+}
