@@ -45,7 +45,9 @@ func TestTopologies(t *testing.T) {
 				"reset":       resets,
 				"not retried": countsOnce,
 			} {
-				t.Run(name, func(t *testing.T) { check(t, deployment{client: client, prefix: prefix + "-" + strings.ReplaceAll(name, " ", "-")}) })
+				t.Run(name, func(t *testing.T) {
+					check(t, deployment{client: client, prefix: prefix + "-" + strings.ReplaceAll(name, " ", "-")})
+				})
 			}
 		})
 	}

@@ -1,0 +1,110 @@
+package echomw_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+func TestHeadersOfAllowedRequestsAndOfARefusal(t *testing.T) {
+	clock := newClock()
+	e := newEcho(echomw.RateLimiter(newLimiter(t, clock, api(2))))
+	step := func(status int, rateLimit, retryAfter string) {
+		t.Helper()
+		rec := get(e)
+		assert.Equal(t, status, rec.Code)
+		assert.Equal(t, []string{`"api";q=2;w=900`}, rec.Header().Values("RateLimit-Policy"))
+		assert.Equal(t, []string{rateLimit}, rec.Header().Values("RateLimit"))
+		assert.Equal(t, retryAfter, rec.Header().Get("Retry-After"))
+	}
+	step(http.StatusOK, `"api";r=1;t=900`, "")
+	clock.Advance(100*time.Second + time.Millisecond)
+	step(http.StatusOK, `"api";r=0;t=800`, "")
+	step(http.StatusTooManyRequests, `"api";r=0;t=800`, "800")
+	clock.Advance(799 * time.Second)
+	step(http.StatusTooManyRequests, `"api";r=0;t=1`, "1")
+	clock.Advance(time.Second)
+	step(http.StatusOK, `"api";r=0;t=100`, "")
+}
+
+func TestHeadersAreSetBeforeTheHandlerWrites(t *testing.T) {
+	e := echo.New()
+	e.Use(echomw.RateLimiter(newLimiter(t, newClock(), api(2))))
+	e.GET("/users/:id", func(c echo.Context) error {
+		assert.Equal(t, `"api";r=1;t=900`, c.Response().Header().Get("RateLimit"))
+		return c.NoContent(http.StatusNoContent)
+	})
+	assert.Equal(t, http.StatusNoContent, get(e).Code)
+}
+
+func TestSeveralLimitsOfOneLimiter(t *testing.T) {
+	e := newEcho(echomw.RateLimiter(newLimiter(t, newClock(),
+		slidingwindow.Limit{Name: "burst", Max: 1, Window: time.Second},
+		slidingwindow.Limit{Name: "hour", Max: 5, Window: time.Hour})))
+
+	rec := get(e)
+	assert.Equal(t, []string{`"burst";q=1;w=1, "hour";q=5;w=3600`}, rec.Header().Values("RateLimit-Policy"))
+	assert.Equal(t, []string{`"burst";r=0;t=1, "hour";r=4;t=3600`}, rec.Header().Values("RateLimit"))
+
+	rec = get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Equal(t, []string{`"burst";r=0;t=1, "hour";r=4`}, rec.Header().Values("RateLimit"))
+	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
+}
+
+func TestTwoLimitersOnARoute(t *testing.T) {
+	clock := newClock()
+	perHour := newLimiter(t, clock, slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})
+	perSecond := newLimiter(t, clock, slidingwindow.Limit{Name: "burst", Max: 1, Window: time.Second})
+	e := newEcho(echomw.RateLimiter(perHour), echomw.RateLimiter(perSecond))
+
+	rec := get(e)
+	assert.Equal(t, http.StatusOK, rec.Code)
+	assert.Equal(t, []string{`"hour";q=3;w=3600`, `"burst";q=1;w=1`}, rec.Header().Values("RateLimit-Policy"))
+	assert.Equal(t, []string{`"hour";r=2;t=3600`, `"burst";r=0;t=1`}, rec.Header().Values("RateLimit"))
+
+	rec = get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Equal(t, []string{`"hour";r=1`, `"burst";r=0;t=1`}, rec.Header().Values("RateLimit"), "no reset after Retry-After")
+	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
+
+	clock.Advance(time.Second)
+	assert.Equal(t, http.StatusOK, get(e).Code)
+	rec = get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Equal(t, []string{`"hour";r=0;t=3599`}, rec.Header().Values("RateLimit"), "the second limiter was not asked")
+}
+
+func TestALongerRetryAfterIsKept(t *testing.T) {
+	e := newEcho(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.Response().Header().Set("Retry-After", "1000")
+			return next(c)
+		}
+	}, echomw.RateLimiter(newLimiter(t, newClock(), api(0))))
+	rec := get(e)
+	assert.Equal(t, []string{"1000"}, rec.Header().Values("Retry-After"))
+	assert.Equal(t, "Too many requests: retry in 1000 s.", decodeJSON(t, rec)["detail"])
+}
+
+// A store that lets requests through without knowing any limit, while another is down.
+func TestDecisionWithoutStatuses(t *testing.T) {
+	e := newEcho(echomw.RateLimiter(newLimiterOn(t, &stubStore{decision: slidingwindow.Decision{Allowed: true}}, api(1))))
+	rec := get(e)
+	assert.Equal(t, http.StatusOK, rec.Code)
+	assert.Empty(t, rec.Header().Values("RateLimit"))
+	assert.Equal(t, `"api";q=1;w=900`, rec.Header().Get("RateLimit-Policy"))
+
+	// The zero Decision refuses.
+	e = newEcho(echomw.RateLimiter(newLimiterOn(t, &stubStore{}, api(1))))
+	rec = get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Equal(t, "1", rec.Header().Get("Retry-After"))
+	assert.NotContains(t, decodeJSON(t, rec), "violated-policies")
+}

@@ -1,0 +1,82 @@
+package echomw
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// The problem type of draft-ietf-httpapi-ratelimit-headers-11, an
+// application/problem+json of RFC 9457.
+const (
+	problemMediaType = "application/problem+json"
+	problemType      = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+	problemTitle     = "Quota Exceeded"
+)
+
+// RefusedError is wrapped in the [echo.HTTPError] of every refusal that this package
+// returns. An HTTPErrorHandler, or middleware further out, finds it with [errors.As],
+// and so tells a refusal by the limiter from a 429 of a handler.
+type RefusedError struct {
+	// Decision is the limiter's answer; its Allowed is false.
+	Decision slidingwindow.Decision
+}
+
+// Error implements error. It names the limits that refused and no key.
+func (e *RefusedError) Error() string {
+	return "echomw: refused by " + strings.Join(refusedBy(&e.Decision), ", ")
+}
+
+// refusedBy returns the names of the limits that refused.
+func refusedBy(d *slidingwindow.Decision) []string {
+	var names []string
+	for _, status := range d.Statuses() {
+		if status.RetryAfter > 0 {
+			names = append(names, status.Limit.Name)
+		}
+	}
+	return names
+}
+
+// setRefusalHeaders keeps caches from storing the refusal: RFC 6585, section 4, forbids
+// it, but a cache obeys the freshness that middleware further out may have set for the
+// response it expected.
+func setRefusalHeaders(h http.Header) {
+	h.Set(echo.HeaderCacheControl, "no-store")
+	h.Del("ETag")
+	h.Del("Expires")
+	h.Del(echo.HeaderLastModified)
+}
+
+// refusal is the error that refuses a request, with message as its body or else
+// a problem document. retryAfter is that of the response, in seconds.
+func refusal(h http.Header, d slidingwindow.Decision, retryAfter int64, message any) *echo.HTTPError {
+	if message == nil {
+		// Echo fills in a Content-Type only where there is none.
+		h.Set(echo.HeaderContentType, problemMediaType)
+		message = problem{
+			Type:             problemType,
+			Title:            problemTitle,
+			Status:           http.StatusTooManyRequests,
+			Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
+			ViolatedPolicies: refusedBy(&d),
+		}
+	}
+	return echo.NewHTTPError(http.StatusTooManyRequests, message).SetInternal(&RefusedError{Decision: d})
+}
+
+type problem struct {
+	Type             string   `json:"type"`
+	Title            string   `json:"title"`
+	Status           int      `json:"status"`
+	Detail           string   `json:"detail"`
+	ViolatedPolicies []string `json:"violated-policies,omitempty"`
+}
+
+// String keeps the document out of log lines: echo.HTTPError prints its message.
+func (p problem) String() string { return fmt.Sprint(p.Title, ". ", p.Detail) }

@@ -1,0 +1,198 @@
+package echomw_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// refusing has a limiter that refuses every request for 15 minutes.
+func refusing(t *testing.T) echomw.Config {
+	t.Helper()
+	return echomw.Config{Limiter: newLimiter(t, newClock(), api(0))}
+}
+
+func TestRefusalIsAProblemDocument(t *testing.T) {
+	e := newEcho(echomw.RateLimiterWithConfig(refusing(t)))
+	for _, debug := range []bool{false, true} {
+		e.Debug = debug
+		rec := get(e)
+		assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+		assert.Equal(t, "application/problem+json", rec.Header().Get("Content-Type"))
+		assert.JSONEq(t, `{
+			"type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+			"title": "Quota Exceeded",
+			"status": 429,
+			"detail": "Too many requests: retry in 900 s.",
+			"violated-policies": ["api"]
+		}`, rec.Body.String())
+		assert.Equal(t, "900", rec.Header().Get("Retry-After"))
+		assert.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
+	}
+}
+
+func TestRefusalNamesTheLimitsThatRefused(t *testing.T) {
+	clock := newClock()
+	e := newEcho(echomw.RateLimiter(newLimiter(t, clock,
+		slidingwindow.Limit{Name: "burst", Max: 1, Window: time.Second},
+		slidingwindow.Limit{Name: "minute", Max: 10, Window: time.Minute},
+		slidingwindow.Limit{Name: "hour", Max: 2, Window: time.Hour})))
+
+	get(e)
+	assert.Equal(t, []any{"burst"}, decodeJSON(t, get(e))["violated-policies"])
+	clock.Advance(time.Second)
+	get(e)
+	assert.Equal(t, []any{"burst", "hour"}, decodeJSON(t, get(e))["violated-policies"])
+}
+
+func TestRefusalOnTheWire(t *testing.T) {
+	server := httptest.NewServer(newEcho(echomw.RateLimiterWithConfig(refusing(t))))
+	defer server.Close()
+
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/users/1", nil)
+		require.NoError(t, err)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+
+		assert.Equal(t, http.StatusTooManyRequests, res.StatusCode)
+		assert.Equal(t, []string{"application/problem+json"}, res.Header.Values("Content-Type"))
+		assert.Equal(t, []string{`"api";r=0;t=900`}, res.Header.Values("RateLimit"))
+		assert.Equal(t, []string{`"api";q=0;w=900`}, res.Header.Values("RateLimit-Policy"))
+		assert.Equal(t, []string{"900"}, res.Header.Values("Retry-After"))
+		assert.Equal(t, method == http.MethodHead, len(body) == 0)
+	}
+}
+
+func TestRefusalMustNotBeCached(t *testing.T) {
+	cacheable := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			h := c.Response().Header()
+			h.Set("Cache-Control", "public, max-age=3600")
+			h.Set("Expires", "Thu, 01 Jan 2037 00:00:00 GMT")
+			h.Set("ETag", `"1"`)
+			h.Set("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+			return next(c)
+		}
+	}
+	e := newEcho(cacheable, echomw.RateLimiter(newLimiter(t, newClock(), api(1))))
+
+	allowed := get(e)
+	assert.Equal(t, "public, max-age=3600", allowed.Header().Get("Cache-Control"))
+	assert.NotEmpty(t, allowed.Header().Get("ETag"))
+
+	refused := get(e)
+	assert.Equal(t, []string{"no-store"}, refused.Header().Values("Cache-Control"))
+	for _, field := range []string{"Expires", "ETag", "Last-Modified"} {
+		assert.Empty(t, refused.Header().Values(field), field)
+	}
+}
+
+func TestMessageReplacesTheBody(t *testing.T) {
+	for name, test := range map[string]struct {
+		message any
+		body    string
+	}{
+		"map":    {echo.Map{"success": false, "message": "Too many requests, please try again later."}, `{"success":false,"message":"Too many requests, please try again later."}`},
+		"string": {"slow down", `{"message":"slow down"}`},
+		"struct": {struct {
+			Code int `json:"code"`
+		}{7}, `{"code":7}`},
+		"error": {errors.New("slow down"), `{"message":"slow down"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := refusing(t)
+			config.Message = test.message
+			rec := get(newEcho(echomw.RateLimiterWithConfig(config)))
+			assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+			assert.JSONEq(t, test.body, rec.Body.String())
+			assert.Equal(t, echo.MIMEApplicationJSON, rec.Header().Get("Content-Type"))
+			assert.Equal(t, "900", rec.Header().Get("Retry-After"))
+			assert.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
+		})
+	}
+}
+
+func TestMessageReachesTheHTTPErrorHandlerOfTheApplication(t *testing.T) {
+	config := refusing(t)
+	config.Message = "slow down"
+	e := newEcho(echomw.RateLimiterWithConfig(config))
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		var httpError *echo.HTTPError
+		var refused *echomw.RefusedError
+		if assert.ErrorAs(t, err, &httpError) && assert.ErrorAs(t, err, &refused) {
+			assert.NoError(t, c.String(httpError.Code, httpError.Message.(string)+" on "+refused.Decision.Limit.Name))
+		}
+	}
+	rec := get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Equal(t, "slow down on api", rec.Body.String())
+}
+
+func TestDenyHandler(t *testing.T) {
+	for name, test := range map[string]struct {
+		deny        func(c echo.Context, d slidingwindow.Decision) error
+		status      int
+		contentType string
+		body        string
+	}{
+		"responds": {
+			func(c echo.Context, d slidingwindow.Decision) error { return c.String(420, "calm down: "+d.Limit.Name) },
+			420, echo.MIMETextPlainCharsetUTF8, "calm down: api",
+		},
+		"returns an error": {
+			func(echo.Context, slidingwindow.Decision) error {
+				return echo.NewHTTPError(http.StatusServiceUnavailable)
+			},
+			503, echo.MIMEApplicationJSON, "Service Unavailable",
+		},
+		"only counts, and the refusal is sent": {
+			func(echo.Context, slidingwindow.Decision) error { return nil },
+			429, "application/problem+json", "quota-exceeded",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var given *slidingwindow.Decision
+			var seen error
+			config := refusing(t)
+			config.DenyHandler = func(c echo.Context, d slidingwindow.Decision) error {
+				given = &d
+				assert.Equal(t, "900", c.Response().Header().Get("Retry-After"), "the headers are set")
+				return test.deny(c, d)
+			}
+			rec := get(newEcho(spy(&seen), echomw.RateLimiterWithConfig(config)))
+			assert.Equal(t, test.status, rec.Code)
+			assert.Equal(t, name == "responds", seen == nil)
+			assert.Equal(t, test.contentType, rec.Header().Get("Content-Type"))
+			assert.Contains(t, rec.Body.String(), test.body)
+			assert.Equal(t, `"api";r=0;t=900`, rec.Header().Get("RateLimit"))
+			assert.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
+			require.NotNil(t, given)
+			assert.False(t, given.Allowed)
+		})
+	}
+}
+
+func TestDenyHandlerIsNotCalledWhenAllowed(t *testing.T) {
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		DenyHandler: func(c echo.Context, _ slidingwindow.Decision) error {
+			return c.NoContent(http.StatusTeapot)
+		},
+	}))
+	assert.Equal(t, http.StatusOK, get(e).Code)
+	assert.Equal(t, http.StatusTeapot, get(e).Code)
+}
