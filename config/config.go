@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+const (
+	defaultPort    = 8080
+	defaultPrefix  = "rl"
+	defaultTimeout = 250 * time.Millisecond
+)
+
+// Config is a checked configuration. Make one with [Load].
+type Config struct {
+	// Port is the TCP port that the program serves on, 1 to 65535. Defaults to 8080.
+	Port int
+
+	// Redis says where the logs of the limits are kept.
+	Redis Redis
+
+	// Limits are the named limits, by name. Each one's Name is its key. Never nil;
+	// empty if none is configured.
+	Limits map[string]slidingwindow.Limit
+}
+
+// Limit returns the limit of that name. If none is configured the error says how to
+// configure it; it matches [ErrInvalid].
+func (c *Config) Limit(name string) (slidingwindow.Limit, error) {
+	limit, ok := c.Limits[name]
+	if ok {
+		return limit, nil
+	}
+	if !isLimitName(name) {
+		return slidingwindow.Limit{}, problems{fmt.Errorf("%s is not the name of a limit; allowed: %s", shown(name), limitNameRule)}
+	}
+	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
+	known := "none"
+	if len(c.Limits) > 0 {
+		known = strings.Join(slices.Sorted(maps.Keys(c.Limits)), ", ")
+	}
+	return slidingwindow.Limit{}, problems{fmt.Errorf("limit %q is not configured: set %s and %s, or %s and %s in the YAML file; configured: %s",
+		name, variableOf(maxKey), variableOf(windowKey), maxKey, windowKey, known)}
+}
+
+// Redis has the settings of the connection to Redis, or says that there is none.
+type Redis struct {
+	// URL is where Redis is; see the package's documentation. Required.
+	URL URL
+
+	// Prefix begins the name of every key in Redis: 1 to 64 printable ASCII
+	// characters other than the space and braces. Defaults to "rl".
+	Prefix string
+
+	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
+	Timeout time.Duration
+
+	// Logger gets a record when a connection is made, fails or is made again. It is
+	// not loaded. nil stands for slog.Default() at the time of Connect.
+	Logger *slog.Logger `json:"-" yaml:"-"`
+}
+
+// InMemory reports whether the URL is memory://: limits are then kept in a
+// [slidingwindow.MemoryStore], and there is nothing to connect to.
+func (r Redis) InMemory() bool {
+	return r.URL.open != nil && r.URL.open().scheme == schemeMemory
+}
+
+// Store returns the settings for [slidingwindow.NewRedisStore].
+func (r Redis) Store() slidingwindow.RedisConfig {
+	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout}
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	keyPort    = "port"
+	keyURL     = "redis.url"
+	keyPrefix  = "redis.prefix"
+	keyTimeout = "redis.timeout"
+
+	sectionRedis  = "redis"
+	sectionLimits = "limits"
+	fieldMax      = "max"
+	fieldWindow   = "window"
+
+	limitsVariables = "LIMITS_"
+
+	limitNameRule = "1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
+)
+
+var (
+	plainKeys = []string{keyPort, keyURL, keyPrefix, keyTimeout}
+
+	// Every name must have a spelling as a variable, and only one: hence no capitals
+	// and no hyphens.
+	limitName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,63}$`)
+)
+
+func isLimitName(name string) bool { return limitName.MatchString(name) }
+
+func limitKey(name, field string) string { return sectionLimits + "." + name + "." + field }
+
+// splitLimitKey is the reverse of limitKey, for well-formed names and fields only.
+func splitLimitKey(key string) (name, field string, ok bool) {
+	parts := strings.Split(key, ".")
+	if len(parts) != 3 || parts[0] != sectionLimits || !isLimitName(parts[1]) {
+		return "", "", false
+	}
+	return parts[1], parts[2], parts[2] == fieldMax || parts[2] == fieldWindow
+}
+
+func isKey(key string) bool {
+	_, _, ok := splitLimitKey(key)
+	return ok || slices.Contains(plainKeys, key)
+}
+
+// variableOf is how a key is spelled in the environment.
+func variableOf(key string) string {
+	return strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// keyOf is the reverse of variableOf. A name may have underscores of its own, so the
+// last one parts the name from the field.
+func keyOf(variable string) (key string, ok bool) {
+	for _, key := range plainKeys {
+		if variable == variableOf(key) {
+			return key, true
+		}
+	}
+	rest, ok := strings.CutPrefix(variable, limitsVariables)
+	i := strings.LastIndexByte(rest, '_')
+	if !ok || i < 0 {
+		return "", false
+	}
+	key = limitKey(strings.ToLower(rest[:i]), strings.ToLower(rest[i+1:]))
+	// Only the upper-case spelling counts: two spellings of one key could disagree.
+	return key, isKey(key) && variable == variableOf(key)
+}
+
+// suggestion ends a message about an unknown key with the known one it resembles.
+func suggestion(key string) string {
+	candidates := slices.Clone(plainKeys)
+	if parts := strings.Split(key, "."); len(parts) == 3 && isLimitName(parts[1]) {
+		candidates = append(candidates, limitKey(parts[1], fieldMax), limitKey(parts[1], fieldWindow))
+	}
+	nearest, least := "", 3
+	for _, candidate := range candidates {
+		if d := editDistance(key, candidate); d < least {
+			nearest, least = candidate, d
+		}
+	}
+	if nearest != "" {
+		return "did you mean " + nearest + "?"
+	}
+	return "known are " + strings.Join(plainKeys, ", ") + ", limits.<name>.max and limits.<name>.window"
+}
+
+// editDistance counts the bytes to insert, delete or replace to turn a into b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

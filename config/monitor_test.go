@@ -1,0 +1,85 @@
+package config
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const someAddr = "redis.example:6379"
+
+func watched(t *testing.T, m *monitor) *watchedConn {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _ = theirs.Close() })
+	conn, err := m.watch(someAddr, ours)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*watchedConn)
+}
+
+func newLoggedMonitor() (*monitor, *bytes.Buffer) {
+	out := &bytes.Buffer{}
+	return newMonitor(&server{scheme: "redis", addrs: []string{someAddr}}, slog.New(slog.NewTextHandler(out, nil))), out
+}
+
+// When a server goes away, each of its connections breaks in its own time.
+func TestMonitorCountsALateBreakToTheOldEpisode(t *testing.T) {
+	t.Parallel()
+	m, out := newLoggedMonitor()
+	first, second := watched(t, m), watched(t, m)
+	m.markUp(someAddr)
+	m.markDown(someAddr, first, errors.New("broken"))
+	third := watched(t, m)
+	m.markUp(someAddr)
+	m.markDown(someAddr, second, errors.New("broken late"))
+	assert.Equal(t, 1, strings.Count(out.String(), "redis connection failed"))
+	assert.Equal(t, 1, strings.Count(out.String(), "redis reconnected"))
+	m.markDown(someAddr, third, errors.New("broken anew"))
+	assert.Equal(t, 2, strings.Count(out.String(), "redis connection failed"))
+}
+
+func TestMonitorDoesNotBlameTheServerForACallerWhoLeft(t *testing.T) {
+	t.Parallel()
+	m, out := newLoggedMonitor()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := m.dial(ctx, "127.0.0.1:1", &net.Dialer{Timeout: time.Minute}, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, out.String())
+	assert.Empty(t, m.nodes)
+}
+
+func TestMonitorClosesEverythingAtTheEnd(t *testing.T) {
+	t.Parallel()
+	m, out := newLoggedMonitor()
+	open := watched(t, m)
+	m.end()
+	m.end()
+	_, err := open.Read(make([]byte, 1))
+	require.Error(t, err)
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _ = theirs.Close() })
+	_, err = m.watch(someAddr, ours)
+	require.ErrorIs(t, err, errGaveUp)
+	_, err = ours.Write([]byte("x"))
+	require.Error(t, err, "it was closed")
+	assert.Empty(t, out.String())
+}
+
+func TestErrorWithASecretIsNotWrapped(t *testing.T) {
+	t.Parallel()
+	s := &server{username: "someone", password: "s3cret"}
+	fine, leaking := errors.New("fine"), errors.New("leaks s3cret")
+	assert.Equal(t, fine, s.harmless(fine))
+	require.NoError(t, s.harmless(leaking))
+	assert.Equal(t, "leaks xxxxx", s.scrub(leaking.Error()))
+}

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	defaultDialTimeout = 5 * time.Second
+
+	// As rueidis advises: a client that misses one message about a fail-over would
+	// else stay with the old master.
+	sentinelRefresh = 5 * time.Second
+)
+
+func (s *server) isTLS() bool { return s.scheme == "rediss" }
+
+// timeout bounds connecting to one address, TLS and login included.
+func (s *server) timeout() time.Duration {
+	if s.dialTimeout > 0 {
+		return s.dialTimeout
+	}
+	return defaultDialTimeout
+}
+
+// option is the client's option, without its dial function.
+func (s *server) option() rueidis.ClientOption {
+	option := rueidis.ClientOption{
+		InitAddress:      slices.Clone(s.addrs),
+		Username:         s.username,
+		Password:         s.password,
+		SelectDB:         s.db,
+		ClientName:       s.clientName,
+		Dialer:           net.Dialer{Timeout: s.timeout()},
+		ConnWriteTimeout: s.writeTimeout,
+		AlwaysRESP2:      s.resp2,
+		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
+		DisableRetry:     s.noRetry,
+	}
+	if s.isTLS() {
+		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
+	}
+	if s.masterSet != "" {
+		option.Sentinel = rueidis.SentinelOption{
+			MasterSet:               s.masterSet,
+			ClientName:              s.clientName,
+			Dialer:                  option.Dialer,
+			TLSConfig:               option.TLSConfig,
+			TopologyRefreshInterval: sentinelRefresh,
+		}
+	}
+	return option
+}
+
+// serverName is the name that the certificate of an address must hold. An address of
+// the URL goes by its own host. A node that the cluster or the sentinels name often
+// goes by an IP address, which certificates seldom hold; it then must show the name
+// of the URL's host, which the user trusts.
+func (s *server) serverName(addr string) string {
+	host := hostOf(addr)
+	if slices.Contains(s.addrs, addr) || !isIP(host) {
+		return host
+	}
+	if first := hostOf(s.addrs[0]); !isIP(first) {
+		return first
+	}
+	return host
+}
+
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}

@@ -1,0 +1,150 @@
+package config_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// serve runs a server that does with each connection what handle does.
+func serve(t *testing.T, handle func(net.Conn)) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				handle(conn)
+				_ = conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String()
+}
+
+// blackHole accepts and never answers.
+func blackHole(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+
+// oldServer speaks just enough of the protocol to be connected to and asked for its
+// version.
+func oldServer(info string) func(net.Conn) {
+	return func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for {
+			args, err := readCommand(reader)
+			if err != nil {
+				return
+			}
+			reply := "+OK\r\n"
+			switch args[0] {
+			case "HELLO":
+				reply = "%1\r\n+proto\r\n:3\r\n"
+			case "CLUSTER":
+				reply = "-ERR This instance has cluster support disabled\r\n"
+			case "PING":
+				reply = "+PONG\r\n"
+			case "INFO":
+				reply = info
+			}
+			if _, err := io.WriteString(conn, reply); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
+
+func readCommand(reader *bufio.Reader) (args []string, err error) {
+	length := func() (int, error) {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(strings.TrimSpace(line[1:]))
+	}
+	n, err := length()
+	if err != nil {
+		return nil, err
+	}
+	for range n {
+		size, err := length()
+		if err != nil {
+			return nil, err
+		}
+		arg := make([]byte, size+2)
+		if _, err := io.ReadFull(reader, arg); err != nil {
+			return nil, err
+		}
+		args = append(args, string(arg[:size]))
+	}
+	return args, nil
+}
+
+// startSentinel is not in redisserver, as only this package talks to one.
+func startSentinel(t *testing.T, file, port string) (addr string) {
+	t.Helper()
+	// Its own end comes with the test's context.
+	cmd := exec.CommandContext(t.Context(), "redis-server", file, "--sentinel", "--port", port, "--bind", "127.0.0.1")
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Wait() })
+	addr = net.JoinHostPort("127.0.0.1", port)
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}, patience, poll)
+	return addr
+}
+
+// certificate writes a self-signed certificate and its key.
+func certificate(t *testing.T, host string) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: host},
+		DNSNames:     []string{host},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	keyBytes, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyBytes}), 0o600))
+	return certFile, keyFile
+}

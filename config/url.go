@@ -1,0 +1,239 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	schemeMemory = "memory"
+	schemeUnix   = "unix"
+
+	allowedSchemes = "redis://, rediss://, valkey://, valkeys://, unix:// and memory://"
+
+	// A password with an unescaped character breaks a URL in many ways, so this
+	// advice comes with every fault of form.
+	encodeAdvice = "allowed: redis://user:password@host:6379/0, with special characters in the user and the password percent-encoded (% as %25, / as %2F, ? as %3F, # as %23, @ as %40)"
+
+	defaultRedisPort = "6379"
+
+	mask = "xxxxx" // stands for what must not be shown
+)
+
+// URL is a checked REDIS_URL. It shows itself without the user and the password,
+// however it is printed, logged or marshalled. Only [Load] makes one; the zero value
+// stands for none.
+type URL struct {
+	shown string
+
+	// A function, because nothing that prints values by reflection looks into one.
+	open func() *server
+}
+
+// String returns the URL with "xxxxx" in place of the user and the password.
+func (u URL) String() string { return u.shown }
+
+// GoString returns String as a Go string.
+func (u URL) GoString() string { return strconv.Quote(u.shown) }
+
+// MarshalText returns String.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.shown), nil }
+
+// LogValue returns String.
+func (u URL) LogValue() slog.Value { return slog.StringValue(u.shown) }
+
+// server is what a URL says.
+type server struct {
+	scheme             string   // redis, rediss, unix or memory
+	addrs              []string // host:port each, or the path of the Unix socket
+	username, password string
+	db                 int
+	dialTimeout        time.Duration // 0: not given
+	writeTimeout       time.Duration // 0: not given
+	skipVerify         bool
+	resp2              bool
+	noCache            bool
+	noRetry            bool
+	clientName         string
+	masterSet          string
+}
+
+var (
+	// Go's URL parser leaves odd characters in a host, and a host in an error message.
+	hostName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,253}$`)
+
+	// What may be repeated in a message: nothing that a well-chosen password fits.
+	plainValue = regexp.MustCompile(`^[A-Za-z0-9._:/\[\]-]{0,64}$`)
+)
+
+// parseURL reads and checks a REDIS_URL. The faults repeat nothing that may belong to
+// the user or the password; the shown form of the URL is empty if it cannot be told
+// where those are.
+func parseURL(raw string) (u URL, faults []string) {
+	if scheme, rest, _ := strings.Cut(raw, ":"); strings.EqualFold(scheme, schemeMemory) {
+		u.open = func() *server { return &server{scheme: schemeMemory} }
+		u.shown = "memory://"
+		if rest != "" && rest != "//" {
+			return URL{}, []string{"memory:// takes nothing after it"}
+		}
+		return u, nil
+	}
+	if strings.TrimSpace(raw) != raw {
+		return URL{}, []string{"it begins or ends with a space or a line break"}
+	}
+	parsed, err := url.Parse(raw)
+	if err != nil || strayAt(raw, parsed) {
+		// The error would repeat the whole URL.
+		return URL{}, []string{"it is not a well-formed URL; " + encodeAdvice}
+	}
+	if !strings.Contains(raw, "://") || parsed.Scheme == "" {
+		return URL{}, []string{"it has no scheme; allowed: " + allowedSchemes}
+	}
+
+	p := &urlParser{parsed: parsed}
+	switch parsed.Scheme {
+	case "redis", "valkey":
+		p.server.scheme = "redis"
+	case "rediss", "valkeys":
+		p.server.scheme = "rediss"
+	case schemeUnix:
+		p.server.scheme = schemeUnix
+	default:
+		return URL{}, []string{"scheme " + quoted(parsed.Scheme) + " is not known; allowed: " + allowedSchemes}
+	}
+	if strings.Contains(raw, "#") {
+		p.faultf(`it has a fragment, the part after "#"; %s`, encodeAdvice)
+	}
+	if parsed.User != nil {
+		p.server.username = parsed.User.Username()
+		p.server.password, _ = parsed.User.Password()
+	}
+	p.address()
+	p.path()
+	p.query()
+
+	s := p.server
+	return URL{shown: p.shown(), open: func() *server { return &s }}, p.faults
+}
+
+// strayAt reports whether the URL has an "@" other than the one after the login. Then
+// an unescaped "/", "?" or "#" in the password has ended the host too early, and parts
+// of the password would pass for a path, a parameter or a fragment.
+func strayAt(raw string, parsed *url.URL) bool {
+	if parsed.User == nil {
+		return strings.Contains(raw, "@")
+	}
+	_, rest, _ := strings.Cut(raw, "://")
+	end := strings.IndexAny(rest, "/?#")
+	return end >= 0 && strings.Contains(rest[end:], "@")
+}
+
+// urlParser gathers what a URL says and all that is wrong with it.
+type urlParser struct {
+	parsed *url.URL
+	server server
+	faults []string
+
+	dbInPath bool
+}
+
+// address reads the host and the port, or the path of a Unix socket.
+func (p *urlParser) address() {
+	if p.server.scheme == schemeUnix {
+		switch {
+		case p.parsed.Host != "":
+			p.faultf("a Unix socket has no host; allowed: an absolute path after unix://, such as unix:///run/redis.sock")
+		case len(p.parsed.Path) < 2 || p.parsed.Path[0] != '/':
+			p.faultf("the path of the Unix socket is missing; allowed: an absolute path, such as unix:///run/redis.sock")
+		}
+		p.server.addrs = []string{p.parsed.Path}
+		return
+	}
+	host, port := p.parsed.Hostname(), p.parsed.Port()
+	if host == "" {
+		host = "localhost"
+	}
+	if port == "" {
+		port = defaultRedisPort
+	}
+	if !isHost(host) {
+		p.faultf("the host is not a host name or an IP address; give further nodes as ?addr=host:port")
+		host = mask
+	}
+	if !isPort(port) {
+		p.faultf("the port is %s; allowed: 1 to 65535", quoted(port))
+	}
+	p.server.addrs = []string{net.JoinHostPort(host, port)}
+}
+
+// path reads the database.
+func (p *urlParser) path() {
+	path := p.parsed.Path
+	if p.server.scheme == schemeUnix || path == "" || path == "/" {
+		return
+	}
+	db, ok := parseDB(strings.TrimPrefix(path, "/"))
+	if !ok {
+		p.faultf("the path is %s; allowed: the number of a database, such as /0", quoted(path))
+		return
+	}
+	p.server.db, p.dbInPath = db, true
+}
+
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return hostName.MatchString(host)
+}
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+func parseDB(text string) (db int, ok bool) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err == nil
+}
+
+// quoted is a part of the URL for a message.
+func quoted(part string) string {
+	if !plainValue.MatchString(part) {
+		return "(not shown)"
+	}
+	return strconv.Quote(part)
+}
+
+// shown is the URL without secrets. It is made of what was understood, so that
+// nothing slips through.
+func (p *urlParser) shown() string {
+	var b strings.Builder
+	b.WriteString(p.parsed.Scheme + "://")
+	if p.parsed.User != nil {
+		b.WriteString(mask + "@")
+	}
+	if p.server.scheme != schemeUnix && p.parsed.Host != "" {
+		if host := p.parsed.Hostname(); isHost(host) || host == "" {
+			b.WriteString(p.parsed.Host)
+		} else {
+			b.WriteString(mask)
+		}
+	}
+	if plainValue.MatchString(p.parsed.Path) {
+		b.WriteString(p.parsed.Path)
+	} else {
+		b.WriteString("/" + mask)
+	}
+	b.WriteString(p.shownQuery())
+	if p.parsed.Fragment != "" {
+		b.WriteString("#" + mask)
+	}
+	return b.String()
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The functions below report whether the key has a value of their type. Decoding is
+// strict: a source that can only hold texts (a variable) may hold a number as text,
+// but nothing else is taken for what it is not.
+
+func (s *settings) integer(key, allowed string) (n int64, ok bool) {
+	if !s.merged.Exists(key) {
+		return 0, false
+	}
+	value := reflect.ValueOf(s.merged.Get(key))
+	_, isDuration := s.merged.Get(key).(time.Duration)
+	why := wholeNumber
+	switch {
+	case isDuration:
+	case value.CanInt():
+		return value.Int(), true
+	case value.CanUint() && value.Uint() <= math.MaxInt64:
+		return int64(value.Uint()), true
+	case value.CanUint():
+		why = ""
+	case value.Kind() == reflect.String:
+		n, err := strconv.ParseInt(value.String(), 10, 64)
+		if err == nil {
+			return n, true
+		}
+		if errors.Is(err, strconv.ErrRange) {
+			why = ""
+		}
+	}
+	s.invalid(key, why, allowed)
+	return 0, false
+}
+
+func (s *settings) duration(key, allowed string) (d time.Duration, ok bool) {
+	if !s.merged.Exists(key) {
+		return 0, false
+	}
+	why := notADuration
+	switch value := s.merged.Get(key).(type) {
+	case time.Duration:
+		return value, true
+	case string:
+		d, err := time.ParseDuration(value)
+		_, notANumber := strconv.ParseFloat(value, 64)
+		if err == nil && notANumber != nil {
+			return d, true
+		}
+		if notANumber == nil {
+			why = needsUnit
+		}
+	default:
+		if v := reflect.ValueOf(value); v.CanInt() || v.CanUint() || v.CanFloat() {
+			why = needsUnit
+		}
+	}
+	s.invalid(key, why, allowed)
+	return 0, false
+}
+
+func (s *settings) text(key, allowed string) (text string, ok bool) {
+	if !s.merged.Exists(key) {
+		return "", false
+	}
+	text, ok = s.merged.Get(key).(string)
+	if !ok {
+		s.invalid(key, textNeeded, allowed)
+	}
+	return text, ok
+}
+
+const notShown = "(not shown, as it may hold a password)"
+
+func likelySecret(text string) bool {
+	return strings.Contains(text, "@") || strings.Contains(text, "://")
+}
+
+// shown is a value for an error message. A text that looks like a URL or a login was
+// perhaps meant for REDIS_URL, so it is not shown.
+func shown(value any) string {
+	const most = 64
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		if likelySecret(value) {
+			return notShown
+		}
+		if len(value) > most {
+			value = value[:most] + "..."
+		}
+		return strconv.QuoteToASCII(value)
+	case time.Duration:
+		return value.String()
+	case float64:
+		if value == math.Trunc(value) { // else 80.0 is shown as the whole number it is not
+			return strconv.FormatFloat(value, 'f', 1, 64)
+		}
+	}
+	switch reflect.ValueOf(value).Kind() {
+	case reflect.Map:
+		return "a section"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return fmt.Sprint(value)
+	}
+}

@@ -1,0 +1,83 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/rueidis"
+)
+
+// version is a major and a minor number.
+type version [2]int
+
+// Older servers cannot run a script read-only, or do not tell its errors apart.
+var (
+	lowestRedis  = version{7, 0}
+	lowestValkey = version{7, 2}
+)
+
+// checkVersion reports the nodes that are too old. A node that does not tell its
+// version, because it is a proxy, or away, or INFO is not permitted, gets the benefit
+// of the doubt.
+func (m *monitor) checkVersion(ctx context.Context, client rueidis.Client) error {
+	nodes := client.Nodes()
+	addrs := slices.Sorted(maps.Keys(nodes))
+	errs := make([]error, len(addrs))
+	var wg sync.WaitGroup
+	for i, addr := range addrs {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			node := nodes[addr]
+			// Not the builder's INFO, which would be retried until ctx ends.
+			info, err := node.Do(ctx, node.B().Arbitrary("INFO", "server").Build()).ToString()
+			if err != nil {
+				m.logger.Debug("redis version unknown", "addr", addr, "err", m.server.reason(err, 0))
+				return
+			}
+			if given, unsupported := tooOld(info); unsupported {
+				errs[i] = fmt.Errorf("redis at %s is version %s; allowed: Redis 7.0 or later, or Valkey 7.2 or later", addr, given)
+			}
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// tooOld returns the version in the reply to INFO if it is not supported.
+func tooOld(info string) (given string, unsupported bool) {
+	fields := map[string]string{}
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[name] = value
+		}
+	}
+	lowest, given := lowestRedis, fields["redis_version"]
+	// Valkey calls itself Redis 7.2.4 there, whatever it is.
+	if valkey := fields["valkey_version"]; valkey != "" {
+		lowest, given = lowestValkey, valkey
+	}
+	v, ok := parseVersion(given)
+	return given, ok && slices.Compare(v[:], lowest[:]) < 0
+}
+
+func parseVersion(text string) (v version, ok bool) {
+	parts := strings.SplitN(text, ".", 3)
+	if len(parts) < len(v) {
+		return v, false
+	}
+	for i := range v {
+		n, err := strconv.Atoi(parts[i])
+		if err != nil {
+			return v, false
+		}
+		v[i] = n
+	}
+	return v, true
+}
