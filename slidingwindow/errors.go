@@ -43,7 +43,9 @@ func contextEnded(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
 		err = context.DeadlineExceeded
-	} else if cause := context.Cause(ctx); cause != err {
+	} else if cause := context.Cause(ctx); errors.Is(cause, err) {
+		err = cause
+	} else {
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
 	return fmt.Errorf("slidingwindow: the caller's context ended before the decision: %w", err)

@@ -40,7 +40,7 @@ type RedisConfig struct {
 //
 // A log is one sorted set, with one entry for each allowed call of the last window:
 // about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries),
-// about 100 bytes each beyond. It expires by itself, at most two windows after the
+// about 130 bytes each beyond. It expires by itself, at most two windows after the
 // last allowed call.
 type RedisStore struct {
 	client  rueidis.Client

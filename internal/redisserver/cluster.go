@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/subprocess"
 )
 
 // Cluster is a Redis Cluster of master nodes without replicas.
@@ -50,7 +52,7 @@ func StartCluster(ctx context.Context, n int) (_ *Cluster, err error) {
 func startNode(ctx context.Context) (*Server, error) {
 	var errs []error
 	for range startTries {
-		bus, err := freePort()
+		bus, err := subprocess.FreePort()
 		if err != nil {
 			return nil, err
 		}

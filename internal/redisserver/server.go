@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/subprocess"
 )
 
 // ErrNotInstalled means that there is no redis-server program on the PATH. Its text
@@ -49,7 +51,7 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 	// Another process may take the free port before redis-server does.
 	for try := 1; ; try++ {
 		s := &Server{dir: dir, args: args}
-		s.port, err = freePort()
+		s.port, err = subprocess.FreePort()
 		if err == nil {
 			err = s.run(ctx)
 		}
@@ -116,7 +118,7 @@ func (s *Server) run(ctx context.Context) error {
 	s.cmd = exec.Command("redis-server", args...)
 	var output bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
-	endWithParent(s.cmd)
+	subprocess.Tie(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("redisserver: %w", err)
 	}
@@ -167,15 +169,6 @@ func (s *Server) answers(ctx context.Context) bool {
 	reply := make([]byte, 5)
 	n, _ := conn.Read(reply)
 	return strings.HasPrefix(string(reply[:n]), "+PONG") || strings.HasPrefix(string(reply[:n]), "-NOAU")
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("redisserver: no free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // tail is the end of a log, for an error message.

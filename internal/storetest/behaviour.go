@@ -178,6 +178,7 @@ func endedContextTakesNothing(t *testing.T, h Harness) {
 	cancel(why)
 	_, err := l.Allow(ended, "k")
 	assert.ErrorIs(t, err, why)
+	assert.ErrorIs(t, err, context.Canceled)
 	assert.NotErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
 	_, err = l.Peek(ended, "k")
 	assert.ErrorIs(t, err, why)

@@ -76,6 +76,18 @@ func clockSetBackAdmitsNoMore(t *testing.T, h Harness) {
 	assert.Equal(t, 0, admitted(t, l, "k", 4))
 	h.Advance(-time.Hour)
 	assert.Equal(t, 0, admitted(t, l, "k", 4))
+
+	// Hits that a clock behind lets in are logged at the time of the newest one, and
+	// leave with it.
+	require.Equal(t, 1, admitted(t, l, "behind", 1))
+	h.Advance(-30 * time.Second)
+	require.Equal(t, 2, admitted(t, l, "behind", 4))
+	h.Advance(time.Minute)
+	assert.Equal(t, 0, admitted(t, l, "behind", 1))
+	h.Advance(30*time.Second - time.Microsecond)
+	assert.Equal(t, 0, admitted(t, l, "behind", 1))
+	h.Advance(time.Microsecond)
+	assert.Equal(t, 3, admitted(t, l, "behind", 4))
 }
 
 func refusalConsumesNothing(t *testing.T, h Harness) {
