@@ -1,0 +1,77 @@
+# Needs Go and make; "make" lists what there is. GNU make 3.81 (macOS) will do.
+
+GO       ?= go
+FUZZTIME ?= 30s
+
+STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.10.0
+
+# Installs a program if it is missing and if it may.
+INSTALL := internal/install.sh
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+# The programs are built and then run by themselves, not by "go run", which passes no
+# signal on: Ctrl-C and kill must reach them, so that nothing stays behind.
+.PHONY: build
+build: ## build the example API and the demo into bin/
+	@$(GO) build -buildvcs=false -o bin/ ./examples/api ./internal/demo
+
+.PHONY: demo
+demo: build ## show two instances that share one quota; brings up Redis if it can
+	@bin/demo -api bin/api -install $(INSTALL)
+
+.PHONY: run
+run: build ## serve the example API on PORT (3000); brings up Redis unless REDIS_URL is set
+	@bin/demo -serve -api bin/api -install $(INSTALL)
+
+# A missing Redis is for the tests that need it to report. The race detector needs a C
+# compiler on Linux: where there is none, better all tests without it than no test.
+.PHONY: test
+test: ## run every test, also on a real Redis, with the race detector
+	@$(INSTALL) redis || true
+	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
+	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
+	set -x; $(GO) test $$race -shuffle=on -count=1 ./...
+
+.PHONY: cover
+cover: ## run every test and print how much of the code they reach (cover.out)
+	@$(INSTALL) redis || true
+	$(GO) test -count=1 -coverpkg=./... -coverprofile=cover.out ./...
+	@$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run the Go benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow ./echomw
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w .
+
+.PHONY: lint
+lint: ## check the format, then go vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run make fmt:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: lint-all
+lint-all: ## check with everything in .golangci.yml; builds golangci-lint first
+	$(GO) run $(GOLANGCI_LINT) run
+
+.PHONY: tidy-check
+tidy-check: ## check that go.mod and go.sum are as go mod tidy leaves them
+	$(GO) mod tidy -diff

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+const pingTimeout = time.Second
+
+type product struct {
+	ID    int     `json:"id"`
+	Name  string  `json:"name"`
+	Price float64 `json:"price"`
+}
+
+type user struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+}
+
+func products(c echo.Context) error {
+	return c.JSON(http.StatusOK, reply{Success: true, Data: []product{
+		{ID: 1, Name: "Laptop", Price: 999.99},
+		{ID: 2, Name: "Mouse", Price: 29.99},
+	}})
+}
+
+func users(c echo.Context) error {
+	return c.JSON(http.StatusOK, reply{Success: true, Data: []user{
+		{ID: 1, Name: "Ada"},
+		{ID: 2, Name: "Grace"},
+	}})
+}
+
+// login stands for a real one, which would check the password: here anybody may come in.
+func login(c echo.Context) error {
+	var credentials struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
+	if err := (&echo.DefaultBinder{}).BindBody(c, &credentials); err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, "Send a JSON object with username and password, 16 KiB at most.").SetInternal(err)
+	}
+	return c.JSON(http.StatusOK, reply{Success: true, Message: "Logged in."})
+}
+
+// health tells whether Redis answers.
+func health(backend backend) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), pingTimeout)
+		defer cancel()
+		answer, err := backend.ping(ctx)
+		if err != nil {
+			return echo.NewHTTPError(http.StatusServiceUnavailable, "Redis does not answer.").SetInternal(err)
+		}
+		return c.JSON(http.StatusOK, reply{Success: true, Redis: answer})
+	}
+}

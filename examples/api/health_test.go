@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
+)
+
+func TestHealthIsNotLimited(t *testing.T) {
+	t.Parallel()
+	i := start(t, onRedis(t, "LIMITS_API_MAX=1")...)
+	for range 3 {
+		r := i.get(t, "/api/health/redis")
+		require.Equal(t, http.StatusOK, r.status)
+		assert.Equal(t, `{"success":true,"redis":"PONG"}`, r.body)
+		assert.Empty(t, r.header.Get("RateLimit"))
+	}
+	assert.Equal(t, http.StatusOK, i.get(t, "/api/users").status, "probes take nothing from the quota")
+}
+
+func TestHealthOfMemorySaysSo(t *testing.T) {
+	t.Parallel()
+	i := start(t, "REDIS_URL=memory://")
+	r := i.get(t, "/api/health/redis")
+	assert.Equal(t, http.StatusOK, r.status)
+	assert.Contains(t, r.reply(t).Redis, "memory://")
+}
+
+func TestLostRedisIs503AndNeverARefusal(t *testing.T) {
+	t.Parallel()
+	server, err := redisserver.Start(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
+	i := start(t, "REDIS_URL="+server.URL())
+	require.Equal(t, http.StatusOK, i.get(t, "/api/users").status)
+	require.NoError(t, server.Kill())
+
+	r := i.get(t, "/api/health/redis")
+	assert.Equal(t, http.StatusServiceUnavailable, r.status)
+	assert.Equal(t, `{"success":false,"message":"Redis does not answer."}`, r.body)
+
+	r = i.get(t, "/api/users")
+	assert.Equal(t, http.StatusServiceUnavailable, r.status)
+	assert.Equal(t, `{"success":false,"message":"Service Unavailable"}`, r.body)
+	assert.Contains(t, i.log.String(), "request failed")
+}

@@ -1,0 +1,37 @@
+// Command api is a small HTTP API behind two rate limits that all of its instances
+// share: one for everything under /api, by client address, and a strict one on top of
+// it for logging in. Start as many instances as you like on one REDIS_URL; the count is
+// one.
+//
+//	GET  /api/products       100 requests in any 15 minutes (limits.api)
+//	GET  /api/users          "
+//	POST /api/users/login    and 5 in any 10 minutes (limits.login)
+//	GET  /api/health/redis   not limited: a probe must not run out of quota
+//
+// It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
+// PORT (3000), REDIS_URL, and what else package config knows, such as LIMITS_API_MAX
+// and LIMITS_LOGIN_WINDOW. SIGINT and SIGTERM end it once the requests it has are
+// answered.
+//
+// The client address is that of the connection. Behind a proxy that is the proxy's: see
+// the key functions of package echomw for how to trust a proxy's header, and only that.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	err := run(ctx, os.Environ(), logger, nil)
+	stop()
+	if err != nil {
+		logger.Error("api failed", "error", err)
+		os.Exit(1)
+	}
+}

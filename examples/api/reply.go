@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// reply is the body of every response, good or bad.
+type reply struct {
+	Success bool   `json:"success"`
+	Message string `json:"message,omitempty"`
+	Data    any    `json:"data,omitempty"`
+	Redis   string `json:"redis,omitempty"`
+}
+
+// answerError answers with a reply where Echo has another form of JSON, and logs what
+// the client is not told.
+func answerError(logger *slog.Logger) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) {
+		if c.Response().Committed {
+			return
+		}
+		status, body := http.StatusInternalServerError, reply{}
+		if he := (*echo.HTTPError)(nil); errors.As(err, &he) {
+			status = he.Code
+			switch message := he.Message.(type) {
+			case reply:
+				body = message
+			case string:
+				body.Message = message
+			}
+		}
+		if body.Message == "" {
+			body.Message = http.StatusText(status)
+		}
+		if status >= http.StatusInternalServerError {
+			logger.ErrorContext(c.Request().Context(), "request failed",
+				"method", c.Request().Method, "route", c.Path(), "status", status, "error", err)
+		}
+		if err := c.JSON(status, body); err != nil {
+			logger.WarnContext(c.Request().Context(), "response not sent", "error", err)
+		}
+	}
+}

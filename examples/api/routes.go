@@ -1,0 +1,46 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// The largest request body in bytes; a login is small.
+const maxBody = 16 << 10
+
+func newHandler(limiters limiters, backend backend, logger *slog.Logger) (http.Handler, error) {
+	everything, err := limit(limiters.api)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := limit(limiters.login)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.IPExtractor = echo.ExtractIPDirect() // c.RealIP() believes X-Forwarded-For otherwise
+	e.HTTPErrorHandler = answerError(logger)
+
+	// Outside of the limited group: an orchestrator that probes every second from one
+	// address would use up its quota, get a 429, and restart a healthy instance.
+	e.GET("/api/health/redis", health(backend))
+
+	api := e.Group("/api", everything)
+	api.GET("/products", products)
+	api.GET("/users", users)
+	api.POST("/users/login", login, logins) // both limits count a login
+	return http.MaxBytesHandler(e, maxBody), nil
+}
+
+// limit is the rate limiter with the refusal that the clients of this API know.
+func limit(limiter *slidingwindow.Limiter) (echo.MiddlewareFunc, error) {
+	return echomw.Config{
+		Limiter: limiter,
+		Message: reply{Message: "Too many requests, please try again later."},
+	}.ToMiddleware()
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestShutdownAnswersRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	i := start(t, onRedis(t)...)
+	addr := strings.TrimPrefix(i.url, "http://")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+
+	// The server says 100 Continue when the handler begins to read the body: from then
+	// on the request is in flight for sure.
+	_, err = io.WriteString(conn, "POST /api/users/login HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusContinue, resp.StatusCode)
+
+	i.end()
+	for { // until the shutdown has begun
+		other, err := net.Dial("tcp", addr)
+		if err != nil {
+			break
+		}
+		_ = other.Close()
+	}
+	select {
+	case <-i.done:
+		t.Fatal("it ended with a request in flight")
+	default:
+	}
+
+	_, err = io.WriteString(conn, "{}")
+	require.NoError(t, err)
+	resp, err = http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	<-i.done
+	assert.NoError(t, i.err)
+	assert.Contains(t, i.log.String(), "stopped")
+}
+
+func TestSignalsEndTheProcessWith0(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		port, err := freePort()
+		require.NoError(t, err)
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), runMain+"=1", "REDIS_URL=memory://", "PORT="+port)
+		stderr, err := cmd.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() && !strings.Contains(lines.Text(), "listening") {
+			continue
+		}
+		require.NoError(t, cmd.Process.Signal(signal))
+		rest, err := io.ReadAll(stderr)
+		require.NoError(t, err)
+		assert.NoError(t, cmd.Wait(), "%v: %s", signal, rest)
+	}
+}
+
+func TestBadSettingsAreSaid(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		environ []string
+		want    []string
+	}{
+		{"no REDIS_URL", nil, []string{"REDIS_URL is required"}},
+		{"empty REDIS_URL", []string{"REDIS_URL="}, []string{"REDIS_URL is required"}},
+		{"every fault at once", []string{"PORT=http", "LIMITS_LOGIN_WINDOW=10"}, []string{"REDIS_URL is required", "PORT", "LIMITS_LOGIN_WINDOW"}},
+		{"no such Redis", []string{"REDIS_URL=redis://user:hunter2@127.0.0.1:1"}, []string{"127.0.0.1:1"}},
+		{"no such host", []string{"REDIS_URL=memory://", "HOST=192.0.2.1"}, []string{"cannot listen", "HOST"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log logBuffer
+			err := run(t.Context(), append([]string{}, test.environ...), slog.New(slog.NewTextHandler(&log, nil)), nil)
+			require.Error(t, err)
+			for _, part := range test.want {
+				assert.ErrorContains(t, err, part)
+			}
+			assert.NotContains(t, err.Error()+log.String(), "hunter2")
+		})
+	}
+}
+
+func TestToldToEndBeforeItServes(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.NoError(t, run(ctx, []string{"REDIS_URL=redis://127.0.0.1:1"}, slog.New(slog.DiscardHandler), nil))
+}
+
+func TestConnectionIsLogged(t *testing.T) {
+	t.Parallel()
+	i := start(t, onRedis(t)...)
+	assert.Contains(t, i.log.String(), "redis connected")
+	assert.Contains(t, i.log.String(), "listening")
+}
+
+func TestHost(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "127.0.0.1", host(nil))
+	assert.Equal(t, "127.0.0.1", host([]string{"HOST=", "HOSTNAME=x"}))
+	assert.Equal(t, "0.0.0.0", host([]string{"HOST=::1", "HOST=0.0.0.0"}))
+}

@@ -1,0 +1,75 @@
+// Command jobs is a queue worker with a quota: it works off 9 jobs, and starts no more
+// than 3 in any 2 seconds, together with every other worker on the same REDIS_URL. There
+// is no HTTP in it. The environment can have another limit, in LIMITS_JOBS_MAX and
+// LIMITS_JOBS_WINDOW.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Environ(), 9, func(job int) { slog.Info("job started", "job", job) })
+	stop()
+	if err != nil {
+		slog.Error("worker failed", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, environ []string, jobs int, work func(job int)) error {
+	cfg, err := config.Load(config.Sources{Environ: environ, Defaults: map[string]any{
+		"limits.jobs.max": 3, "limits.jobs.window": "2s",
+	}})
+	if err != nil {
+		return err
+	}
+	store, closeStore, err := openStore(ctx, cfg.Redis)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	limiter, err := slidingwindow.New(store, cfg.Limits["jobs"])
+	if err != nil {
+		return err
+	}
+	for job := 1; job <= jobs; {
+		// The key is what is limited: here all jobs of one kind, whoever runs them.
+		decision, err := limiter.Allow(ctx, "thumbnails")
+		if err != nil {
+			return err
+		}
+		if decision.Allowed {
+			work(job)
+			job++
+			continue
+		}
+		select {
+		case <-time.After(decision.RetryAfter): // exact, so there is no need to poll
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func openStore(ctx context.Context, redis config.Redis) (slidingwindow.Store, func(), error) {
+	if redis.InMemory() {
+		store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		return store, func() {}, err
+	}
+	client, err := redis.Connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := slidingwindow.NewRedisStore(client, redis.Store())
+	return store, client.Close, err
+}

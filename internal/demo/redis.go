@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
+)
+
+// memoryURL is the REDIS_URL of limits that hold within one process.
+const memoryURL = "memory://"
+
+// redis is a Redis that the instances can use.
+type redis struct {
+	url    string
+	what   string // for people to read: no password in it
+	ours   bool   // nobody else uses it
+	memory bool   // there is none
+	stop   func() error
+}
+
+// way is one way to get a Redis.
+type way struct {
+	name string
+	find func(ctx context.Context, say func(string)) (redis, error)
+}
+
+// ways are the ways to try, in this order. The last one cannot fail.
+func ways(redisURL, installer string) []way {
+	if redisURL != "" {
+		return []way{{"REDIS_URL", given(redisURL)}}
+	}
+	return []way{
+		{"Docker", container},
+		{"redis-server", program(installer)},
+		{"memory", inMemory},
+	}
+}
+
+// bringUp returns the Redis of the first way that has one, and says why the ways before
+// it have none. The caller must stop it.
+func bringUp(ctx context.Context, screen *screen, ways []way) (redis, error) {
+	for _, way := range ways {
+		found, err := way.find(ctx, func(text string) { screen.field(way.name, text) })
+		if ctx.Err() != nil {
+			if err == nil {
+				err = found.stop()
+			}
+			return redis{}, errors.Join(ctx.Err(), err)
+		}
+		if err == nil {
+			screen.field("Redis", found.what)
+			return found, nil
+		}
+		screen.field(way.name, "no: "+firstLine(err.Error()))
+	}
+	return redis{}, errors.New("no Redis; start one and set REDIS_URL=redis://host:6379")
+}
+
+func given(redisURL string) func(context.Context, func(string)) (redis, error) {
+	return func(context.Context, func(string)) (redis, error) {
+		if strings.HasPrefix(redisURL, memoryURL) {
+			return noRedis, nil
+		}
+		what := "the one of REDIS_URL"
+		if u, err := url.Parse(redisURL); err == nil && u.Host != "" {
+			what = u.Host + ", from REDIS_URL"
+		}
+		return redis{url: redisURL, what: what, stop: func() error { return nil }}, nil
+	}
+}
+
+// noRedis has each process count for itself.
+var noRedis = redis{
+	url: memoryURL, what: "none: memory://, one process", ours: true, memory: true,
+	stop: func() error { return nil },
+}
+
+func inMemory(context.Context, func(string)) (redis, error) { return noRedis, nil }
+
+// program runs a redis-server program, which the installer installs if there is none and
+// it may.
+func program(installer string) func(context.Context, func(string)) (redis, error) {
+	return func(ctx context.Context, _ func(string)) (redis, error) {
+		if installer != "" {
+			install := exec.CommandContext(ctx, "sh", installer, "redis")
+			install.Stdout, install.Stderr = os.Stdout, os.Stderr
+			// A package manager that is killed leaves its locks and half a package.
+			install.Cancel = func() error { return install.Process.Signal(syscall.SIGTERM) }
+			install.WaitDelay = time.Minute
+			if err := install.Run(); err != nil {
+				return redis{}, errors.New("not here, and not installed")
+			}
+		}
+		server, err := redisserver.Start(ctx)
+		if err != nil {
+			return redis{}, err
+		}
+		return redis{
+			url: server.URL(), what: server.Addr() + ", a redis-server process of this demo",
+			ours: true, stop: server.Stop,
+		}, nil
+	}
+}
+
+// answers tells whether a Redis without a password answers at addr.
+func answers(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	reply := make([]byte, 5)
+	n, _ := conn.Read(reply)
+	return string(reply[:n]) == "+PONG"
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}

@@ -1,0 +1,140 @@
+#!/bin/sh
+# Makes sure that a program is here, with the system's package manager if it may: as root,
+# by sudo if that asks for no password, or by Homebrew. It never asks anything.
+#
+#   install.sh redis    redis-server and redis-cli 7.0 or later
+#   install.sh cc       a C compiler, which "go test -race" needs on Linux
+#   install.sh make     GNU make
+#
+# It ends with 0 if the program is here, else it says what to do and ends with 1. It
+# starts no service.
+set -eu
+
+say() { printf '%s\n' "install.sh: $*" >&2; }
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The scripts of the rate limiter need Redis 7.0, or Valkey under Redis's name.
+redis_here() {
+	has redis-server && has redis-cli || return 1
+	major=$(redis-server --version | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
+	[ "${major:-0}" -ge 7 ]
+}
+
+here() {
+	case $1 in
+	redis) redis_here ;;
+	cc) has gcc || has clang || has cc ;;
+	make) has make ;;
+	esac
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo -n "$@"
+	fi
+}
+
+may_be_root() {
+	[ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }
+}
+
+# What must not stay when this script ends, however it does.
+log=
+policy=
+cleanup() {
+	[ -z "$log" ] || rm -f "$log"
+	[ -z "$policy" ] || as_root rm -f "$policy"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+# Debian starts the services of what it installs, unless a policy forbids it.
+apt_install() {
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		policy=/usr/sbin/policy-rc.d
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+	fi
+	lock='DPkg::Lock::Timeout=60'
+	as_root apt-get -qq -o "$lock" update || say "the package lists may be old"
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq -y -o "$lock" --no-install-recommends install "$@"
+}
+
+# It also starts them at every boot from then on. A service that was there before is
+# none of our business.
+apt_install_redis() {
+	if has redis-server; then
+		apt_install redis-server
+		return
+	fi
+	apt_install redis-server || return
+	if has systemctl; then
+		as_root systemctl disable redis-server || true
+	fi
+}
+
+# install THING, in each manager's words.
+install() {
+	if has brew && [ "$(id -u)" != 0 ]; then
+		case $1 in cc) return 1 ;; *) HOMEBREW_NO_AUTO_UPDATE=1 brew install -q "$1" ;; esac
+	elif ! may_be_root; then
+		say "cannot install it: not root, and no sudo without a password"
+		return 1
+	elif has apt-get; then
+		case $1 in redis) apt_install_redis ;; cc) apt_install gcc libc6-dev ;; *) apt_install "$1" ;; esac
+	elif has dnf; then
+		case $1 in
+		redis) as_root dnf -q -y install redis || as_root dnf -q -y install valkey-compat-redis ;;
+		cc) as_root dnf -q -y install gcc glibc-devel ;;
+		*) as_root dnf -q -y install "$1" ;;
+		esac
+	elif has apk; then
+		case $1 in
+		redis) as_root apk -q add redis ;;
+		cc) as_root apk -q add gcc musl-dev ;;
+		*) as_root apk -q add "$1" ;;
+		esac
+	elif has pacman; then
+		case $1 in
+		redis) as_root pacman -Sy --noconfirm --needed redis || as_root pacman -Sy --noconfirm --needed valkey ;;
+		*) as_root pacman -Sy --noconfirm --needed "$1" ;;
+		esac
+	else
+		say "no package manager that it knows (apt-get, dnf, apk, pacman, brew)"
+		return 1
+	fi
+}
+
+advice() {
+	case $1 in
+	redis)
+		if has redis-server; then
+			say "redis-server is here, but 7.0 or later is needed, with redis-cli: $(redis-server --version | cut -d' ' -f1-3)"
+		fi
+		say "install Redis 7.0 or later: sudo apt-get install redis-server (Debian, Ubuntu),"
+		say "  brew install redis (macOS); or start Docker; or set REDIS_URL=redis://host:6379"
+		;;
+	cc) say "install a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu), xcode-select --install (macOS)" ;;
+	make) say "install make: sudo apt-get install make (Debian, Ubuntu), xcode-select --install (macOS)" ;;
+	esac
+}
+
+thing=${1:-}
+case $thing in
+redis | cc | make) ;;
+*)
+	say "usage: install.sh redis|cc|make"
+	exit 2
+	;;
+esac
+here "$thing" && exit 0
+say "$thing is missing; installing it, which may take a minute"
+log=$(mktemp)
+install "$thing" >"$log" 2>&1 || cat "$log" >&2
+here "$thing" && exit 0
+advice "$thing"
+exit 1
