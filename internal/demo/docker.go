@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 )
 
 const (
@@ -70,7 +72,7 @@ func startContainer(ctx context.Context) (_ redis, err error) {
 	deadline := time.After(containerTimeout)
 	for {
 		addr, err := docker(ctx, engineTimeout, "port", name, "6379/tcp")
-		if addr = firstLine(addr); err == nil && answers(ctx, addr) {
+		if addr = firstLine(addr); err == nil && redisserver.Answers(ctx, addr) {
 			return redis{
 				url: "redis://" + addr, what: addr + ", a " + redisImage + " container of this demo",
 				ours: true, stop: stop,

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -108,24 +107,6 @@ func program(installer string) func(context.Context, func(string)) (redis, error
 			ours: true, stop: server.Stop,
 		}, nil
 	}
-}
-
-// answers tells whether a Redis without a password answers at addr.
-func answers(ctx context.Context, addr string) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-		return false
-	}
-	reply := make([]byte, 5)
-	n, _ := conn.Read(reply)
-	return string(reply[:n]) == "+PONG"
 }
 
 func firstLine(text string) string {

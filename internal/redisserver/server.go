@@ -137,13 +137,12 @@ func (s *Server) run(ctx context.Context) error {
 	return nil
 }
 
-// awaitReady waits until the server answers a PING, if only to say that it wants a
-// password.
+// awaitReady waits until the server answers.
 func (s *Server) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		if s.answers(ctx) {
+		if Answers(ctx, s.Addr()) {
 			return nil
 		}
 		select {
@@ -156,8 +155,12 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-func (s *Server) answers(ctx context.Context) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr())
+// Answers tells whether a Redis answers at addr, within a second, if only to say that it
+// wants a password.
+func Answers(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}
