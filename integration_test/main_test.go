@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/rediscontainer"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 )
 
@@ -15,5 +16,5 @@ func TestMain(m *testing.M) {
 	if task := os.Getenv(workerEnv); task != "" {
 		os.Exit(work(task))
 	}
-	redistest.Main(m)
+	redistest.Main(m, rediscontainer.Start)
 }

@@ -1,6 +1,6 @@
-// Package redistest gives a test a real Redis: the one of REDIS_URL; else a container,
-// where a Docker engine answers; else a private redis-server process. When there is
-// none, the test fails and says what to install: it never skips.
+// Package redistest gives a test a real Redis: the one of REDIS_URL; else what the
+// package's own starters bring up, such as a container; else a private redis-server
+// process. When there is none, the test fails and says what to install: it never skips.
 //
 // A package whose tests use it calls [Main] from its TestMain.
 package redistest

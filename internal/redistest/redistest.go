@@ -3,40 +3,38 @@ package redistest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/network"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
-	"github.com/testcontainers/testcontainers-go"
-	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 )
 
-const (
-	image        = "redis:7"
-	redisPort    = "6379/tcp"
-	startTimeout = 90 * time.Second // a first run may pull the image
-)
+const startTimeout = 90 * time.Second // a first run may pull a container's image
+
+// A Starter starts a Redis and returns its URL, and how to end it.
+type Starter func(ctx context.Context) (url string, stop func() error, err error)
 
 // server is the one Redis of this test process, started when first asked for.
 var server struct {
-	once sync.Once
-	url  string
-	err  error
-	stop func() error
+	once     sync.Once
+	starters []Starter
+	url      string
+	err      error
+	stop     func() error
 }
 
 // Main runs the tests of a package and then ends the Redis that they had, if one was
-// started. It does not return.
-func Main(m *testing.M) {
+// started. The starters are tried in their order, after REDIS_URL and before a
+// redis-server process. It does not return.
+func Main(m *testing.M, starters ...Starter) {
+	server.starters = starters
 	code := m.Run()
 	if server.stop != nil {
 		if err := server.stop(); err != nil {
@@ -116,50 +114,23 @@ func start(ctx context.Context) (url string, stop func() error, err error) {
 	if url := os.Getenv("REDIS_URL"); url != "" {
 		return url, nil, nil
 	}
-	if url, stop, err = startContainer(ctx); err == nil {
-		fmt.Fprintln(os.Stderr, "redistest: redis in a container,", url)
-		return url, stop, nil
+	var why []error
+	for _, start := range append(server.starters, process) {
+		url, stop, err := start(ctx)
+		if err == nil {
+			fmt.Fprintln(os.Stderr, "redistest: redis at", url)
+			return url, stop, nil
+		}
+		fmt.Fprintln(os.Stderr, "redistest:", err)
+		why = append(why, err)
 	}
-	why := err
-	private, err := redisserver.Start(ctx)
-	if err != nil {
-		return "", nil, fmt.Errorf("no redis for the tests: %w (Docker: %w)", err, why)
-	}
-	fmt.Fprintf(os.Stderr, "redistest: a redis-server process, %s (Docker: %v)\n", private.URL(), why)
-	return private.URL(), private.Stop, nil
+	return "", nil, fmt.Errorf("no redis for the tests: %w", errors.Join(why...))
 }
 
-func startContainer(ctx context.Context) (url string, stop func() error, err error) {
-	// Looking for an engine panics where there is none of any kind.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("no engine: %v", r)
-		}
-	}()
-	provider, err := testcontainers.NewDockerProvider()
+func process(ctx context.Context) (url string, stop func() error, err error) {
+	server, err := redisserver.Start(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	if err := provider.Health(ctx); err != nil {
-		return "", nil, err
-	}
-	redis, err := tcredis.Run(ctx, image, onLoopback())
-	stop = func() error { return testcontainers.TerminateContainer(redis) }
-	if err == nil {
-		url, err = redis.PortEndpoint(ctx, redisPort, "redis")
-	}
-	if err != nil {
-		_ = stop() // err says what went wrong first
-		return "", nil, err
-	}
-	return url, stop, nil
-}
-
-// onLoopback publishes the port to this machine only; the default is to every address.
-func onLoopback() testcontainers.CustomizeRequestOption {
-	return testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
-		host.PortBindings = network.PortMap{
-			network.MustParsePort(redisPort): {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "0"}},
-		}
-	})
+	return server.URL(), server.Stop, nil
 }
