@@ -3,7 +3,10 @@
 package main
 
 import (
+	"cmp"
+	"log"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,22 +17,21 @@ import (
 )
 
 func main() {
-	e := echo.New()
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
 	if err != nil {
-		e.Logger.Fatal(err)
+		log.Fatal(err)
 	}
-	defer client.Close()
 	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{})
 	if err != nil {
-		e.Logger.Fatal(err)
+		log.Fatal(err)
 	}
 	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "api", Max: 100, Window: 15 * time.Minute})
 	if err != nil {
-		e.Logger.Fatal(err)
+		log.Fatal(err)
 	}
 
+	e := echo.New()
 	e.Use(echomw.RateLimiter(limiter)) // keyed by the peer's IP address
 	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello\n") })
-	e.Logger.Fatal(e.Start("127.0.0.1:8080"))
+	log.Fatal(e.Start("127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "8080")))
 }

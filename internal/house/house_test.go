@@ -80,7 +80,7 @@ func TestDependencyWalls(t *testing.T) {
 		"config":        {echo, "net/http", module + "echomw"}, // for programs without HTTP too
 	}
 	// These make tests easier to write and are imported by tests only.
-	forTests := map[string]bool{"internal/redistest": true, "internal/storetest": true}
+	forTests := map[string]bool{"internal/rediscontainer": true, "internal/redistest": true, "internal/storetest": true}
 
 	for dir, files := range goFiles(t) {
 		for _, file := range files {
