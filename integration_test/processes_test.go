@@ -110,8 +110,9 @@ func (job *task) do() (*report, error) {
 	return rep, nil
 }
 
-// runProcesses does one task in several processes at once and adds up their reports.
-func runProcesses(t *testing.T, processes int, job task) report {
+// runProcesses does one task in several processes at once, with variables besides those
+// of this one, and adds up their reports.
+func runProcesses(t *testing.T, processes int, job task, environ ...string) report {
 	t.Helper()
 	encoded, err := json.Marshal(job)
 	require.NoError(t, err)
@@ -121,6 +122,7 @@ func runProcesses(t *testing.T, processes int, job task) report {
 		wg.Go(func() {
 			worker := exec.CommandContext(t.Context(), os.Args[0])
 			worker.Env = append(os.Environ(), workerEnv+"="+string(encoded))
+			worker.Env = append(worker.Env, environ...)
 			var stderr bytes.Buffer
 			worker.Stderr = &stderr
 			out, err := worker.Output()
@@ -156,6 +158,22 @@ func TestPromise1_ManyProcessesAdmitExactlyMax(t *testing.T) {
 	})
 	assert.EqualValues(t, limit, sum.Allowed["one key"])
 	assert.EqualValues(t, processes*goroutines*calls-limit, sum.Refused)
+}
+
+// A script is known by its SHA-1, which Go panics at computing where FIPS 140 forbids it.
+func TestWorksWhereOnlyFIPSAlgorithmsAreAllowed(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	sum := runProcesses(t, 1, task{
+		URL:        redistest.URL(t),
+		Prefix:     redistest.Prefix(t, client),
+		Limits:     []slidingwindow.Limit{slidingwindow.PerHour(3)},
+		Keys:       []string{strings.Repeat("a key that is hashed ", 10)},
+		MostUnits:  1,
+		Goroutines: 2,
+		Calls:      10,
+	}, "GODEBUG=fips140=only")
+	assert.EqualValues(t, 17, sum.Refused)
 }
 
 // The limiter under test carries a second limit, too large to refuse anything. Both are

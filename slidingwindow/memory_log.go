@@ -25,7 +25,12 @@ type view struct {
 	used  int64 // units in the window
 }
 
-const minRing = 4
+const (
+	minRing = 4
+
+	// Sums start from 0 again beyond this, long before they overflow.
+	maxBase = 1 << 61
+)
 
 func (l *memoryLog) entry(i int) *entry {
 	return &l.ring[(l.head+i)&(len(l.ring)-1)]
@@ -85,6 +90,7 @@ func (l *memoryLog) add(now, window, units int64) {
 		return
 	}
 	l.fit()
+	l.rebase()
 	sum := l.sumBefore(l.len) + units
 	l.len++
 	*l.entry(l.len - 1) = entry{at: now, sum: sum}
@@ -106,4 +112,15 @@ func (l *memoryLog) fit() {
 		ring[i] = *l.entry(i)
 	}
 	l.ring, l.head = ring, 0
+}
+
+// rebase keeps the sums of a log that is never empty from growing without end.
+func (l *memoryLog) rebase() {
+	if l.base < maxBase {
+		return
+	}
+	for i := range l.len {
+		l.entry(i).sum -= l.base
+	}
+	l.base = 0
 }

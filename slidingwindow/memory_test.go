@@ -134,6 +134,26 @@ func TestStoreOfRefusedKeysOnlyStillTakesNewOnes(t *testing.T) {
 	assert.False(t, allow(t, l, "c"))
 }
 
+// A log that is never empty adds up more units than an int64 holds.
+func TestMemoryStoreCountsOnForEver(t *testing.T) {
+	t.Parallel()
+	const most = 999_999_999_999_999
+	clock := newClock()
+	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now}), slidingwindow.Limit{Max: most, Window: time.Second})
+	take := func(n int64) slidingwindow.Decision {
+		d, err := l.AllowN(t.Context(), "k", n)
+		require.NoError(t, err)
+		return d
+	}
+	for range 30_000 {
+		require.True(t, take(most/2).Allowed)
+		clock.Advance(500 * time.Millisecond)
+		refused := take(most/2 + 2)
+		require.False(t, refused.Allowed)
+		require.Equal(t, 500*time.Millisecond, refused.RetryAfter)
+	}
+}
+
 func TestResetMakesRoom(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
