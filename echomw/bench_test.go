@@ -37,10 +37,10 @@ func benchmark(b *testing.B, remoteAddr string, tick time.Duration, middleware f
 	}
 }
 
-func limited(units int64, keyFunc echomw.KeyFunc) func(testing.TB, *manualClock) []echo.MiddlewareFunc {
+func limited(units int64, key echomw.Keyer) func(testing.TB, *manualClock) []echo.MiddlewareFunc {
 	return func(t testing.TB, clock *manualClock) []echo.MiddlewareFunc {
 		limiter := newLimiter(t, clock, slidingwindow.PerSecond(units))
-		return []echo.MiddlewareFunc{echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: keyFunc})}
+		return []echo.MiddlewareFunc{echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: key})}
 	}
 }
 

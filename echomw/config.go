@@ -1,9 +1,11 @@
 package echomw
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,11 +23,15 @@ type Config struct {
 	// Required.
 	Limiter *slidingwindow.Limiter
 
-	// KeyFunc names whom to count a request against.
+	// KeyFunc names whom to count a request against: a KeyFunc or what KeyByIP,
+	// KeyByRoute, KeyByHeader and Join return. What is wrong with their arguments is an
+	// error of ToMiddleware.
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
-	KeyFunc KeyFunc
+	KeyFunc Keyer
 
-	// Message is the body of a refusal, any value that encodes as JSON:
+	// Message is the body of a refusal: any value that encodes as JSON, except as null. A
+	// slice of bytes is refused too, because JSON writes it in base64: make JSON that
+	// you have as text a json.RawMessage.
 	//
 	//	Message: echo.Map{"success": false, "message": "Too many requests, please try again later."}
 	//
@@ -43,6 +49,10 @@ type Config struct {
 	// returns an error for Echo's HTTPErrorHandler. If it does neither, because it
 	// only counts or logs, the refusal is sent as if there were no DenyHandler: an
 	// empty 200 is never sent.
+	//
+	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
+	// Echo does not see what goes to c.Response().Writer, and the refusal would be
+	// written after it.
 	// Optional. Defaults to a 429 with Message.
 	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
 
@@ -50,7 +60,12 @@ type Config struct {
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
 	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
-	// its own.
+	// its own, of status 400 to 599. The response has Cache-Control: no-store already,
+	// and Retry-After if the status is 503.
+	//
+	// A client that went away is not an outage, and an alert should not take it for one:
+	//
+	//	gone := errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
 	//
 	// The handler returns err, or another error, or writes a response. If it does
 	// none of these, err is returned all the same. There is no way for it to let
@@ -83,13 +98,38 @@ func (config Config) validate() error {
 	case len(config.Limiter.Limits()) == 0:
 		errs = append(errs, errors.New("echomw: Config.Limiter has no limits; "+allowedLimiter))
 	}
-	switch message := config.Message.(type) {
-	case []byte:
-		errs = append(errs, errors.New("echomw: Config.Message is a []byte, which JSON encodes in base64; allowed: a string, a json.RawMessage or another value that encodes as JSON"))
-	default:
-		if _, err := json.Marshal(message); err != nil {
-			errs = append(errs, fmt.Errorf("echomw: Config.Message is a %T; allowed: a value that encodes as JSON: %w", message, err))
-		}
+	for _, fault := range faultsOf(config.KeyFunc) {
+		errs = append(errs, fmt.Errorf("echomw: %w", fault))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, messageFault(config.Message))...)
+}
+
+// messageFault reports what would spoil the body of the first refusal.
+func messageFault(message any) error {
+	if message == nil {
+		return nil
+	}
+	if isBytes(reflect.TypeOf(message)) {
+		return fmt.Errorf("echomw: Config.Message is bytes (%T), which JSON encodes in base64; allowed: a string, a json.RawMessage or another value that encodes as JSON", message)
+	}
+	switch encoded, err := json.Marshal(message); {
+	case err != nil:
+		return fmt.Errorf("echomw: Config.Message is a %T; allowed: a value that encodes as JSON: %w", message, err)
+	case string(encoded) == "null":
+		// A nil pointer that is an error would also make Echo's default handler panic.
+		return fmt.Errorf("echomw: Config.Message is a %T that holds nothing: JSON encodes it as null; allowed: nil for the default body, or a value that encodes as more than null", message)
+	}
+	return nil
+}
+
+// isBytes tells whether encoding/json writes values of the type, or what they point to,
+// in base64.
+func isBytes(t reflect.Type) bool {
+	if t.Implements(reflect.TypeFor[json.Marshaler]()) || t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return false
+	}
+	if t.Kind() == reflect.Pointer {
+		return isBytes(t.Elem())
+	}
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 }

@@ -12,27 +12,58 @@
 //  3. The limiter decides, with the context of the request.
 //  4. The response gets its headers: RateLimit and RateLimit-Policy, in the syntax of
 //     draft-ietf-httpapi-ratelimit-headers-11, and on a refusal Retry-After
-//     (RFC 9110, section 10.2.3) and Cache-Control: no-store (RFC 6585, section 4).
+//     (RFC 9110, section 10.2.3) in whole seconds, 1 or more, and Cache-Control:
+//     no-store (RFC 6585, section 4). A longer Retry-After in seconds that is there
+//     already is kept; ETag, Expires and Last-Modified are removed.
 //  5. Allowed: the next handler runs and its error is returned as it is.
 //     Refused: the next handler does not run, and an [echo.HTTPError] of status 429
 //     is returned, which wraps a [RefusedError].
 //
 // Refusals and failures are returned as errors, so that middleware further out sees
-// them and the HTTPErrorHandler of the application writes the response.
+// them and the HTTPErrorHandler of the application writes the response. The default body
+// of a refusal is an application/problem+json (RFC 9457), and this Content-Type is set
+// before the HTTPErrorHandler runs, because Echo would set its own: a handler that sends a
+// body of another type must set that type itself.
+//
+// # Name the limits
+//
+// The store counts by key and by the name of the limit. Two limiters on one store whose
+// limits have the same name therefore share one count for each key, also when the name
+// is a default one: two times slidingwindow.PerMinute(100) is "100-per-1m" twice, and a
+// request that passes both is counted twice. It is also counted twice if it
+// passes one middleware twice, on a group and on a route of that group.
+//
+// So give each limit a Name of its own, such as "api" and "login". Clients see it, and
+// the draft wants the names in one RateLimit field to differ.
 //
 // # Failures
 //
-// A request that cannot be decided is never passed on and is never answered as 429.
-// Without a Config.ErrorHandler:
+// A request that cannot be decided is never passed on, and is not answered as 429 unless
+// the KeyFunc returns one. Without a Config.ErrorHandler:
 //
 //   - No key: 403, with an error that matches [ErrNoKey]; 400 if [KeyByHeader] does not
-//     find its header; the status of the [echo.HTTPError] if the KeyFunc returned one.
+//     find its header; the status of the [echo.HTTPError] if the KeyFunc returned one of
+//     status 400 to 599. One of another status, such as 0 or 200, is wrapped in the
+//     403. So is a nil one as text only: errors.Is would panic on it.
 //   - No decision by the store, or the client went away while waiting for it: 503,
 //     with the cause wrapped (slidingwindow.ErrStoreUnavailable,
 //     [context.Canceled], ...).
 //
+// Each of these gets Cache-Control: no-store, and loses ETag, Expires and
+// Last-Modified, like a refusal. A 503 gets Retry-After: 1 as well, or keeps a longer one,
+// because some clients retry at once without it.
+//
 // The cause is there for logs. Echo's default HTTPErrorHandler does not show it to
 // the client, even with Echo.Debug.
+//
+// A client that went away reads no answer, and its 503 is no outage. Its request's
+// context has ended, and the error says so; a Config.ErrorHandler, an HTTPErrorHandler
+// or a logger tells it by
+//
+//	errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+//
+// A context that a timeout has ended gives [context.DeadlineExceeded] instead: that may
+// well be a slow store.
 //
 // # Security
 //
@@ -46,6 +77,10 @@
 // with the proxies that are to be trusted. Only then is a header believed, and only
 // as far as that extractor does. This package never calls [echo.Context].RealIP, which
 // believes anybody's headers while no extractor is set.
+//
+// Some proxies write the port too ("198.51.100.7:4711"). To Echo's extractors that is
+// no address, and they return the proxy's: one key for all clients. Write an extractor
+// of your own then; it may return the address with its port.
 //
 // Addresses are normalised: IPv4-mapped IPv6 addresses and those of NAT64 become the
 // IPv4 address, zones are dropped, and IPv6 addresses are cut to a prefix, because a

@@ -5,30 +5,65 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 )
 
-// ErrNoKey means that a [KeyFunc] found nothing to count the request against, or
+// ErrNoKey means that a [Keyer] found nothing to count the request against, or
 // failed; in the latter case the cause is wrapped too. The text of this package's own
-// KeyFuncs says what is missing and never holds the address or the header's value.
+// Keyers says what is missing and never holds the address or the header's value.
 var ErrNoKey = errors.New("echomw: no key for this request")
 
-// keyFailure is the HTTP error for a KeyFunc that gave err instead of a key.
+// keyFailure is the HTTP error, never nil, for a Keyer that gave err instead of a key.
 func keyFailure(err error) *echo.HTTPError {
+	if holdsNilHTTPError(err) {
+		// Whoever called errors.Is on it would panic: only its text is kept.
+		err = fmt.Errorf("the KeyFunc returned a nil *echo.HTTPError as an error: %v", err) //nolint:errorlint // see above
+	}
 	// Echo's default handler knows an HTTPError by its type only, not when it is
 	// wrapped, so that one is unpacked here.
-	if plain, ok := err.(*echo.HTTPError); ok { //nolint:errorlint // see above
+	plain, isPlain := err.(*echo.HTTPError) //nolint:errorlint // see above
+	if isPlain && isFailure(plain) {
 		return plain
 	}
-	if !errors.Is(err, ErrNoKey) {
+	// The HTTPError made here must not have another one right inside, because Echo's
+	// default handler would answer with that.
+	if isPlain || !errors.Is(err, ErrNoKey) {
 		err = fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
 	var wrapped *echo.HTTPError
-	if errors.As(err, &wrapped) {
+	if errors.As(err, &wrapped) && isFailureStatus(wrapped.Code) {
 		return &echo.HTTPError{Code: wrapped.Code, Message: wrapped.Message, Internal: err}
 	}
 	return statusError(http.StatusForbidden, err)
+}
+
+// isFailure tells whether Echo answers with the status of a failure. Its default handler
+// looks at an HTTPError right inside of the outer one instead.
+func isFailure(err *echo.HTTPError) bool {
+	inner, ok := err.Internal.(*echo.HTTPError) //nolint:errorlint // as Echo does
+	return isFailureStatus(err.Code) && (!ok || isFailureStatus(inner.Code))
+}
+
+// isFailureStatus tells whether a client takes the status for a failure (RFC 9110,
+// section 15). net/http panics on one that is no status at all.
+func isFailureStatus(status int) bool { return status >= 400 && status <= 599 }
+
+// holdsNilHTTPError tells whether err is a nil *echo.HTTPError or wraps one, which is
+// what comes of a nil pointer that is returned as an error.
+func holdsNilHTTPError(err error) bool {
+	switch err := err.(type) { //nolint:errorlint // this walks the tree itself: errors.Is and errors.As call Unwrap on the nil pointer
+	case nil:
+		return false
+	case *echo.HTTPError:
+		return err == nil || holdsNilHTTPError(err.Internal)
+	case interface{ Unwrap() error }:
+		return holdsNilHTTPError(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), holdsNilHTTPError)
+	}
+	return false
 }
 
 // storeFailure is the HTTP error for a limiter that made no decision. It is not a

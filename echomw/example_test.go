@@ -1,9 +1,11 @@
 package echomw_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -75,6 +77,42 @@ func ExampleRateLimiterWithConfig() {
 	// 429 for the same route
 	// 200 for another route
 	// 200 for another client
+}
+
+// A secret is kept out of the store by a KeyFunc that returns a hash of it.
+func ExampleKeyFunc() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "token", Max: 1, Window: time.Minute})
+	if err != nil {
+		panic(err)
+	}
+
+	e := echo.New()
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) {
+			token := c.QueryParam("token")
+			if token == "" {
+				return "", echo.NewHTTPError(http.StatusUnauthorized, "token is missing")
+			}
+			hash := sha256.Sum256([]byte(token))
+			return string(hash[:]), nil
+		}),
+	}))
+	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+
+	fmt.Println(call(e, "/?token=a", "198.51.100.7:40000").StatusCode)
+	fmt.Println(call(e, "/?token=a", "203.0.113.9:40000").StatusCode, "for the same token")
+	fmt.Println(call(e, "/?token=b", "198.51.100.7:40000").StatusCode, "for another token")
+	fmt.Println(call(e, "/", "198.51.100.7:40000").StatusCode, "without a token")
+	// Output:
+	// 200
+	// 429 for the same token
+	// 200 for another token
+	// 401 without a token
 }
 
 // The body of a refusal is one line of configuration.

@@ -82,15 +82,34 @@ func TestTwoLimitersOnARoute(t *testing.T) {
 }
 
 func TestALongerRetryAfterIsKept(t *testing.T) {
-	e := newEcho(func(next echo.HandlerFunc) echo.HandlerFunc {
+	longer := func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			c.Response().Header().Set("Retry-After", "1000")
 			return next(c)
 		}
-	}, echomw.RateLimiter(newLimiter(t, newClock(), api(0))))
-	rec := get(e)
+	}
+	rec := get(newEcho(longer, echomw.RateLimiter(newLimiter(t, newClock(), api(0)))))
 	assert.Equal(t, []string{"1000"}, rec.Header().Values("Retry-After"))
 	assert.Equal(t, "Too many requests: retry in 1000 s.", decodeJSON(t, rec)["detail"])
+
+	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
+	rec = get(newEcho(longer, echomw.RateLimiter(down)))
+	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	assert.Equal(t, []string{"1000"}, rec.Header().Values("Retry-After"))
+}
+
+// Only a 503 says when to come back: the other failures do not mend by themselves.
+func TestRetryAfterOfFailures(t *testing.T) {
+	hour := newLimiter(t, newClock(), slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})
+	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
+	rec := get(newEcho(echomw.RateLimiter(hour), echomw.RateLimiter(down)))
+	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
+	assert.Equal(t, []string{`"hour";r=2`}, rec.Header().Values("RateLimit"), "no reset after Retry-After")
+
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: hour, KeyFunc: constant("")})))
+	assert.Equal(t, http.StatusForbidden, rec.Code)
+	assert.Empty(t, rec.Header().Values("Retry-After"))
 }
 
 // A store that lets requests through without knowing any limit, while another is down.

@@ -18,14 +18,14 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 )
 
-// keyOf returns the key that keyFunc gives a request to the Echo instance.
-func keyOf(e *echo.Echo, keyFunc echomw.KeyFunc, options ...requestOption) (string, error) {
+// keyOf returns the key that keyer gives a request to the Echo instance.
+func keyOf(e *echo.Echo, keyer echomw.Keyer, options ...requestOption) (string, error) {
 	req := httptest.NewRequest(http.MethodGet, "/users/1", nil)
 	req.RemoteAddr = peer
 	for _, option := range options {
 		option(req)
 	}
-	return keyFunc(e.NewContext(req, httptest.NewRecorder()))
+	return keyer.Key(e.NewContext(req, httptest.NewRecorder()))
 }
 
 func TestForgedHeadersMakeNoNewKey(t *testing.T) {
@@ -142,9 +142,8 @@ func TestKeyByIPPrefix(t *testing.T) {
 		assert.Equal(t, key, got, prefix)
 	}
 	for _, prefix := range []int{-1, 1, 31, 65, 128, 129, 1 << 40} {
-		assert.PanicsWithError(t,
-			fmt.Sprintf("echomw: KeyByIP: ipv6Prefix is %d; allowed: 32 to 64 bits (0 stands for the default of 56)", prefix),
-			func() { echomw.KeyByIP(prefix) })
+		assertFaults(t, echomw.KeyByIP(prefix),
+			fmt.Sprintf("echomw: KeyByIP: ipv6Prefix is %d; allowed: 32 to 64 bits (0 stands for the default of 56)", prefix))
 	}
 	assert.Equal(t, 56, echomw.DefaultIPv6Prefix, "as the documentation says")
 }
@@ -164,11 +163,11 @@ func TestNeighboursInOneIPv6NetworkShareAQuota(t *testing.T) {
 func TestKeyByRoute(t *testing.T) {
 	var key string
 	var keyErr error
-	keyFunc := echomw.KeyByRoute()
+	byRoute := echomw.KeyByRoute()
 	e := echo.New()
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			key, keyErr = keyFunc(c)
+			key, keyErr = byRoute.Key(c)
 			return next(c)
 		}
 	})
@@ -256,28 +255,71 @@ func TestKeyByHeader(t *testing.T) {
 	}
 }
 
-func TestKeyFuncsPanicOnWhatCannotWork(t *testing.T) {
-	for _, name := range []string{"", "X API Key", "X-Key:", "Ünicode", "a\nb"} {
-		assert.PanicsWithError(t, fmt.Sprintf("echomw: KeyByHeader: name is %q; allowed: the name of a header, such as \"X-API-Key\"", name),
-			func() { echomw.KeyByHeader(name) })
-	}
-	assert.PanicsWithError(t, "echomw: KeyByHeader: name is \"Host\", which is not among the headers in Go; allowed: a KeyFunc that returns Request().Host",
-		func() { echomw.KeyByHeader("host") })
-	assert.PanicsWithError(t, "echomw: Join: no KeyFunc was given; allowed: one or more", func() { echomw.Join() })
-	assert.PanicsWithError(t, "echomw: Join: KeyFunc 1 is nil; allowed: KeyByIP, KeyByRoute, KeyByHeader or a function",
-		func() { echomw.Join(echomw.KeyByRoute(), nil) })
+func TestKeyByHeaderHost(t *testing.T) {
+	host := func(name string) requestOption { return func(r *http.Request) { r.Host = name } }
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		KeyFunc: echomw.KeyByHeader("host"),
+	}))
+	assert.Equal(t, http.StatusOK, get(e, host("a.example")).Code)
+	assert.Equal(t, http.StatusTooManyRequests, get(e, host("a.example"), from("203.0.113.1:1")).Code)
+	assert.Equal(t, http.StatusOK, get(e, host("b.example")).Code)
+	rec := get(e, host(""))
+	assert.Equal(t, http.StatusBadRequest, rec.Code)
+	assert.JSONEq(t, `{"message":"header host is missing"}`, rec.Body.String())
 }
 
-func constant(key string) echomw.KeyFunc {
-	return func(echo.Context) (string, error) { return key, nil }
+// assertFaults expects that ToMiddleware reports the faults of a Keyer, a line each,
+// and that no key comes out of it.
+func assertFaults(t *testing.T, keyer echomw.Keyer, faults ...string) {
+	t.Helper()
+	middleware, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: keyer}.ToMiddleware()
+	assert.Nil(t, middleware)
+	require.EqualError(t, err, strings.Join(faults, "\n"))
+
+	// ToMiddleware cannot look into a Keyer of the application.
+	var seen error
+	e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		KeyFunc: struct{ echomw.Keyer }{keyer},
+	}))
+	assert.Equal(t, http.StatusForbidden, get(e).Code)
+	require.ErrorIs(t, seen, echomw.ErrNoKey)
+	assert.ErrorContains(t, seen, strings.TrimPrefix(faults[0], "echomw: "))
+}
+
+func TestBadKeyersAreErrorsOfToMiddleware(t *testing.T) {
+	for _, name := range []string{"", "X API Key", "X-Key:", "Ünicode", "a\nb"} {
+		assertFaults(t, echomw.KeyByHeader(name),
+			fmt.Sprintf("echomw: KeyByHeader: name is %q; allowed: the name of a header, such as \"X-API-Key\"", name))
+	}
+	assertFaults(t, echomw.KeyFunc(nil), "echomw: KeyFunc is given a nil function; allowed: one that returns a key")
+	assertFaults(t, echomw.Join(), "echomw: Join: no Keyer was given; allowed: one or more")
+}
+
+func TestJoinReportsAllItsPartsWithTheirPosition(t *testing.T) {
+	assertFaults(t,
+		echomw.Join(
+			echomw.KeyByRoute(),
+			nil,
+			echomw.KeyFunc(nil),
+			echomw.Join(echomw.KeyByIP(0), echomw.KeyByIP(1), echomw.KeyByHeader(""))),
+		"echomw: Join: part 1: Keyer is nil; allowed: a KeyFunc, KeyByIP, KeyByRoute, KeyByHeader or Join",
+		"echomw: Join: part 2: KeyFunc is given a nil function; allowed: one that returns a key",
+		"echomw: Join: part 3: Join: part 1: KeyByIP: ipv6Prefix is 1; allowed: 32 to 64 bits (0 stands for the default of 56)",
+		"echomw: Join: part 3: Join: part 2: KeyByHeader: name is \"\"; allowed: the name of a header, such as \"X-API-Key\"")
+}
+
+func constant(key string) echomw.Keyer {
+	return echomw.KeyFunc(func(echo.Context) (string, error) { return key, nil })
 }
 
 func joined(t require.TestingT, parts ...string) string {
-	keyFuncs := make([]echomw.KeyFunc, len(parts))
+	keyers := make([]echomw.Keyer, len(parts))
 	for i, part := range parts {
-		keyFuncs[i] = constant(part)
+		keyers[i] = constant(part)
 	}
-	key, err := echomw.Join(keyFuncs...)(nil)
+	key, err := echomw.Join(keyers...).Key(nil)
 	require.NoError(t, err)
 	return key
 }
@@ -289,17 +331,18 @@ func TestJoin(t *testing.T) {
 	assert.Equal(t, `a\\|b`, joined(t, `a\`, "b"))
 	assert.Equal(t, `a\\\|b`, joined(t, `a\|b`))
 
-	_, err := echomw.Join(constant("a"), constant(""))(nil)
+	_, err := echomw.Join(constant("a"), constant("")).Key(nil)
 	require.ErrorIs(t, err, echomw.ErrNoKey)
-	_, err = echomw.Join(constant("a"), func(echo.Context) (string, error) { return "", echo.ErrUnauthorized })(nil)
+	unauthorized := echomw.KeyFunc(func(echo.Context) (string, error) { return "", echo.ErrUnauthorized })
+	_, err = echomw.Join(constant("a"), unauthorized).Key(nil)
 	assert.Same(t, echo.ErrUnauthorized, err, "the status survives")
 }
 
-func TestJoinKeepsItsKeyFuncs(t *testing.T) {
-	keyFuncs := []echomw.KeyFunc{constant("a"), constant("b")}
-	join := echomw.Join(keyFuncs...)
-	keyFuncs[0] = nil
-	key, err := join(nil)
+func TestJoinKeepsItsParts(t *testing.T) {
+	keyers := []echomw.Keyer{constant("a"), constant("b")}
+	join := echomw.Join(keyers...)
+	keyers[0] = nil
+	key, err := join.Key(nil)
 	require.NoError(t, err)
 	assert.Equal(t, "a|b", key)
 }

@@ -2,6 +2,8 @@ package echomw
 
 import (
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,10 +27,14 @@ func RateLimiterWithConfig(config Config) echo.MiddlewareFunc {
 }
 
 // ToMiddleware returns middleware with these settings, or an error that names every
-// setting that is wrong. The middleware asks the limiter once for each request,
-// with the request's context. It may be used on several routes, and several limiters
-// may be used on one route: the first to refuse ends the request, and what the ones
-// before it counted stays counted.
+// setting that is wrong, those of the Keyer included. The middleware asks the limiter
+// once for each request, with the request's context. It may be used on several routes,
+// and several limiters may be used on one route: the first to refuse ends the request,
+// and what the ones before it counted stays counted.
+//
+// A request that passes the same middleware twice, on a group and on a route of that
+// group, is counted twice. So it is by two limiters on one store whose limits have the
+// same name: give limits names of their own (see Name the limits).
 func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -52,8 +58,8 @@ type gate struct {
 }
 
 func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
-	decision, failure := g.decide(c)
-	if failure != nil {
+	decision, failure, decided := g.decide(c)
+	if !decided {
 		return g.fail(c, failure)
 	}
 	if !decision.Allowed {
@@ -64,19 +70,21 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	return next(c)
 }
 
-func (g *gate) decide(c echo.Context) (slidingwindow.Decision, *echo.HTTPError) {
-	key, err := g.KeyFunc(c)
+// decide returns the decision if there is one. Otherwise decided is false, whatever the
+// pointer to the failure is: the absence of an error is not a decision.
+func (g *gate) decide(c echo.Context) (decision slidingwindow.Decision, failure *echo.HTTPError, decided bool) {
+	key, err := g.KeyFunc.Key(c)
 	if err == nil && key == "" {
 		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
 	}
 	if err != nil {
-		return slidingwindow.Decision{}, keyFailure(err)
+		return slidingwindow.Decision{}, keyFailure(err), false
 	}
-	decision, err := g.Limiter.Allow(c.Request().Context(), key)
+	decision, err = g.Limiter.Allow(c.Request().Context(), key)
 	if err != nil {
-		return slidingwindow.Decision{}, storeFailure(err)
+		return slidingwindow.Decision{}, storeFailure(err), false
 	}
-	return decision, nil
+	return decision, nil, true
 }
 
 func (g *gate) refuse(c echo.Context, decision slidingwindow.Decision) error {
@@ -84,7 +92,7 @@ func (g *gate) refuse(c echo.Context, decision slidingwindow.Decision) error {
 	retryAfter := setRetryAfter(header, decision.RetryAfter)
 	dropLaterResets(header, retryAfter)
 	g.headers.add(header, &decision, retryAfter)
-	setRefusalHeaders(header)
+	forbidStoring(header)
 	if g.DenyHandler != nil {
 		if err := g.DenyHandler(c, decision); err != nil || c.Response().Committed {
 			return err
@@ -94,6 +102,12 @@ func (g *gate) refuse(c echo.Context, decision slidingwindow.Decision) error {
 }
 
 func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
+	header := c.Response().Header()
+	forbidStoring(header)
+	if failure.Code == http.StatusServiceUnavailable {
+		// Some clients retry at once when they are not told to wait.
+		dropLaterResets(header, setRetryAfter(header, time.Second))
+	}
 	if g.ErrorHandler != nil {
 		if err := g.ErrorHandler(c, failure); err != nil || c.Response().Committed {
 			return err

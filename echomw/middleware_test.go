@@ -70,7 +70,7 @@ func TestSkippedRequestNeedsNoKey(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
 		Skipper: func(echo.Context) bool { return true },
-		KeyFunc: func(echo.Context) (string, error) { return "", errors.New("not to be asked") },
+		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("not to be asked") }),
 	}))
 	assert.Equal(t, http.StatusOK, get(e).Code)
 }
@@ -133,7 +133,8 @@ func TestStoreErrorIs503AndNeverServed(t *testing.T) {
 				var httpError *echo.HTTPError
 				require.ErrorAs(t, seen, &httpError)
 				assert.Equal(t, http.StatusServiceUnavailable, httpError.Code)
-				for _, field := range []string{"RateLimit", "RateLimit-Policy", "Retry-After"} {
+				assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
+				for _, field := range []string{"RateLimit", "RateLimit-Policy"} {
 					assert.Empty(t, rec.Header().Values(field), field)
 				}
 			})
@@ -153,6 +154,30 @@ func TestClientThatWentAwayIsNotServed(t *testing.T) {
 	assert.Equal(t, http.StatusOK, get(e).Code, "it took no unit")
 }
 
+// The package doc says how an error handler tells the two apart.
+func TestClientThatWentAwayIsToldFromAnOutage(t *testing.T) {
+	gone := func(ctx context.Context, limiter *slidingwindow.Limiter) (gone bool) {
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+			Limiter: limiter,
+			ErrorHandler: func(c echo.Context, err error) error {
+				gone = errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+				return err
+			},
+		}))
+		assert.Equal(t, http.StatusServiceUnavailable, get(e, func(r *http.Request) { *r = *r.WithContext(ctx) }).Code)
+		return gone
+	}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	working := newLimiter(t, newClock(), api(1))
+	assert.True(t, gone(left, working))
+	assert.False(t, gone(late, working), "the server's own timeout")
+	closed := fmt.Errorf("%w: %w", slidingwindow.ErrStoreUnavailable, context.Canceled)
+	assert.False(t, gone(t.Context(), newLimiterOn(t, &stubStore{err: closed}, api(1))), "a client of Redis that was closed")
+}
+
 func TestKeyFailures(t *testing.T) {
 	plain := errors.New("no session for user 4711")
 	unauthorized := echo.NewHTTPError(http.StatusUnauthorized, "who are you?")
@@ -167,6 +192,9 @@ func TestKeyFailures(t *testing.T) {
 		"empty key":          {status: http.StatusForbidden, body: `{"message":"Forbidden"}`, noKey: true},
 		"HTTP error":         {err: unauthorized, status: http.StatusUnauthorized, body: `{"message":"who are you?"}`},
 		"wrapped HTTP error": {err: fmt.Errorf("session: %w", unauthorized), status: http.StatusUnauthorized, body: `{"message":"who are you?"}`, noKey: true},
+		"HTTP error 400":     {err: echo.ErrBadRequest, status: http.StatusBadRequest, body: `{"message":"Bad Request"}`},
+		"HTTP error 429":     {err: echo.ErrTooManyRequests, status: http.StatusTooManyRequests, body: `{"message":"Too Many Requests"}`},
+		"HTTP error 599":     {err: echo.NewHTTPError(599, "odd"), status: 599, body: `{"message":"odd"}`},
 		"key and error":      {key: "k", err: plain, status: http.StatusForbidden, body: `{"message":"Forbidden"}`, noKey: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +202,7 @@ func TestKeyFailures(t *testing.T) {
 			store := &stubStore{}
 			e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 				Limiter: newLimiterOn(t, store, api(1)),
-				KeyFunc: func(echo.Context) (string, error) { return test.key, test.err },
+				KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return test.key, test.err }),
 			}))
 
 			rec := get(e)
@@ -189,10 +217,65 @@ func TestKeyFailures(t *testing.T) {
 	}
 }
 
+// What a KeyFunc returns by mistake must not look like success, or like a refusal by the
+// limiter.
+func TestHTTPErrorThatIsNoFailureBecomesA403(t *testing.T) {
+	var none *echo.HTTPError
+	ok := echo.NewHTTPError(http.StatusOK, "fine")
+	for name, test := range map[string]struct {
+		err     error
+		wrapped bool // is in what is returned
+	}{
+		"nil":                      {none, false},
+		"nil, wrapped":             {fmt.Errorf("session: %w", none), false},
+		"nil, joined":              {errors.Join(echo.ErrUnauthorized, none), false},
+		"nil, inside of another":   {&echo.HTTPError{Code: http.StatusUnauthorized, Internal: none}, false},
+		"200":                      {ok, true},
+		"200, wrapped":             {fmt.Errorf("session: %w", ok), true},
+		"200 for no key":           {&echo.HTTPError{Code: http.StatusOK, Internal: echomw.ErrNoKey}, true},
+		"302":                      {echo.NewHTTPError(http.StatusFound), true},
+		"0":                        {&echo.HTTPError{Message: "no status"}, true},
+		"no status of HTTP at all": {echo.NewHTTPError(1000), true},
+		"399":                      {echo.NewHTTPError(399), true},
+		"600":                      {echo.NewHTTPError(600), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var seen error
+			store := &stubStore{decision: slidingwindow.Decision{Allowed: true}}
+			e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
+				Limiter: newLimiterOn(t, store, api(1)),
+				KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", test.err }),
+			}))
+
+			rec := get(e)
+			assert.Equal(t, http.StatusForbidden, rec.Code)
+			assert.JSONEq(t, `{"message":"Forbidden"}`, rec.Body.String())
+			require.ErrorIs(t, seen, echomw.ErrNoKey)
+			assert.Equal(t, test.wrapped, errors.Is(seen, test.err))
+			if !test.wrapped {
+				assert.ErrorContains(t, seen, "the KeyFunc returned a nil *echo.HTTPError as an error: ")
+			}
+			assert.Zero(t, store.calls)
+		})
+	}
+}
+
+// Echo's default handler answers with an HTTPError that is right inside of another.
+func TestStatusOfAnInnerHTTPErrorMustBeAFailureToo(t *testing.T) {
+	for inner, status := range map[int]int{http.StatusOK: http.StatusUnauthorized, http.StatusNotFound: http.StatusNotFound} {
+		outer := echo.NewHTTPError(http.StatusUnauthorized).SetInternal(echo.NewHTTPError(inner))
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+			Limiter: newLimiter(t, newClock(), api(1)),
+			KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", outer }),
+		}))
+		assert.Equal(t, status, get(e).Code)
+	}
+}
+
 func TestKeyFailureShowsNoCauseWithDebug(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: func(echo.Context) (string, error) { return "", errors.New("no session for user 4711") },
+		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("no session for user 4711") }),
 	}))
 	e.Debug = true
 	assert.NotContains(t, get(e).Body.String(), "4711")

@@ -43,10 +43,11 @@ func refusedBy(d *slidingwindow.Decision) []string {
 	return names
 }
 
-// setRefusalHeaders keeps caches from storing the refusal: RFC 6585, section 4, forbids
-// it, but a cache obeys the freshness that middleware further out may have set for the
-// response it expected.
-func setRefusalHeaders(h http.Header) {
+// forbidStoring keeps caches from storing a refusal or a failure. RFC 6585, section 4,
+// forbids it for a 429, and no other client is to get this one's failure; but a cache
+// obeys the freshness that middleware further out may have set for the response it
+// expected (RFC 9111, section 3).
+func forbidStoring(h http.Header) {
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Del("ETag")
 	h.Del("Expires")

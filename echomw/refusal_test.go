@@ -1,8 +1,10 @@
 package echomw_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -77,27 +79,46 @@ func TestRefusalOnTheWire(t *testing.T) {
 	}
 }
 
-func TestRefusalMustNotBeCached(t *testing.T) {
-	cacheable := func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			h := c.Response().Header()
-			h.Set("Cache-Control", "public, max-age=3600")
-			h.Set("Expires", "Thu, 01 Jan 2037 00:00:00 GMT")
-			h.Set("ETag", `"1"`)
-			h.Set("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-			return next(c)
-		}
+// cacheable is middleware that expects a response for caches to keep.
+func cacheable(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Cache-Control", "public, max-age=3600")
+		h.Set("Expires", "Thu, 01 Jan 2037 00:00:00 GMT")
+		h.Set("ETag", `"1"`)
+		h.Set("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+		return next(c)
 	}
-	e := newEcho(cacheable, echomw.RateLimiter(newLimiter(t, newClock(), api(1))))
+}
 
-	allowed := get(e)
-	assert.Equal(t, "public, max-age=3600", allowed.Header().Get("Cache-Control"))
-	assert.NotEmpty(t, allowed.Header().Get("ETag"))
-
-	refused := get(e)
-	assert.Equal(t, []string{"no-store"}, refused.Header().Values("Cache-Control"))
+func TestAllowedResponseIsCachedAsTheApplicationSays(t *testing.T) {
+	rec := get(newEcho(cacheable, echomw.RateLimiter(newLimiter(t, newClock(), api(1)))))
+	assert.Equal(t, http.StatusOK, rec.Code)
+	assert.Equal(t, "public, max-age=3600", rec.Header().Get("Cache-Control"))
 	for _, field := range []string{"Expires", "ETag", "Last-Modified"} {
-		assert.Empty(t, refused.Header().Values(field), field)
+		assert.NotEmpty(t, rec.Header().Values(field), field)
+	}
+}
+
+func TestRefusalsAndFailuresMustNotBeCached(t *testing.T) {
+	limiter := newLimiter(t, newClock(), api(0))
+	unauthorized := echomw.KeyFunc(func(echo.Context) (string, error) { return "", echo.ErrUnauthorized })
+	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
+	respond := func(c echo.Context, _ error) error { return c.NoContent(http.StatusBadGateway) }
+	for status, config := range map[int]echomw.Config{
+		http.StatusBadRequest:         {Limiter: limiter, KeyFunc: echomw.KeyByHeader("X-API-Key")},
+		http.StatusUnauthorized:       {Limiter: limiter, KeyFunc: unauthorized},
+		http.StatusForbidden:          {Limiter: limiter, KeyFunc: constant("")},
+		http.StatusTooManyRequests:    {Limiter: limiter},
+		http.StatusBadGateway:         {Limiter: down, ErrorHandler: respond},
+		http.StatusServiceUnavailable: {Limiter: down},
+	} {
+		rec := get(newEcho(cacheable, echomw.RateLimiterWithConfig(config)))
+		assert.Equal(t, status, rec.Code)
+		assert.Equal(t, []string{"no-store"}, rec.Header().Values("Cache-Control"), status)
+		for _, field := range []string{"Expires", "ETag", "Last-Modified"} {
+			assert.Empty(t, rec.Header().Values(field), "%s of a %d", field, status)
+		}
 	}
 }
 
@@ -111,7 +132,9 @@ func TestMessageReplacesTheBody(t *testing.T) {
 		"struct": {struct {
 			Code int `json:"code"`
 		}{7}, `{"code":7}`},
-		"error": {errors.New("slow down"), `{"message":"slow down"}`},
+		"error":         {errors.New("slow down"), `{"message":"slow down"}`},
+		"raw message":   {json.RawMessage(`{"slow":"down"}`), `{"slow":"down"}`},
+		"bytes as text": {net.IPv4(192, 0, 2, 1), `"192.0.2.1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := refusing(t)

@@ -1,12 +1,14 @@
 package house_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ import (
 
 const (
 	root   = "../.."
-	module = "github.com/seed-e8747a6b/ratelimit/"
+	module = "github.com/seed-e8747a6b/ratelimit"
 )
 
 // goFiles are all Go files of the repository, by folder, as paths from its root.
@@ -65,42 +67,158 @@ func TestEachDirectoryHasOnePackageDoc(t *testing.T) {
 	}
 }
 
-// Walls: what a package's own files must not import, and why.
+// within tells whether a folder, or the import path of a package, is top or below it.
+func within(path, top string) bool { return path == top || strings.HasPrefix(path, top+"/") }
+
+// Walls: what the files of a folder and of those below it must not import, and why.
 func TestDependencyWalls(t *testing.T) {
 	t.Parallel()
-	const (
-		echo    = "github.com/labstack/echo"
-		rueidis = "github.com/redis/rueidis"
-		koanf   = "github.com/knadh/koanf"
-	)
-	testLibraries := []string{"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid", "github.com/dunglas/httpsfv"}
-	walls := map[string][]string{
-		"slidingwindow": {echo, koanf, "net/http", module},     // for jobs as well as for HTTP
-		"echomw":        {rueidis, koanf, module + "config"},   // works with any Store
-		"config":        {echo, "net/http", module + "echomw"}, // for programs without HTTP too
-	}
-	// These make tests easier to write and are imported by tests only.
-	forTests := map[string]bool{"internal/rediscontainer": true, "internal/redistest": true, "internal/storetest": true}
-
 	for dir, files := range goFiles(t) {
 		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
 			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
 			require.NoError(t, err)
 			for _, spec := range parsed.Imports {
 				path, err := strconv.Unquote(spec.Path.Value)
 				require.NoError(t, err)
+				assert.Empty(t, wallAgainst(dir, path), "%s imports %s", file, path)
+			}
+		}
+	}
+}
+
+// wallAgainst says why code in the folder must not import the package; "" if it may.
+func wallAgainst(dir, path string) string {
+	const (
+		echo    = "github.com/labstack/echo"
+		rueidis = "github.com/redis/rueidis"
+		koanf   = "github.com/knadh/koanf"
+	)
+	walls := map[string][]string{
+		"slidingwindow": {echo, koanf, "net/http", module},      // for jobs as well as for HTTP
+		"echomw":        {rueidis, koanf, module + "/config"},   // works with any Store
+		"config":        {echo, "net/http", module + "/echomw"}, // for programs without HTTP too
+	}
+	for top, banned := range walls {
+		if !within(dir, top) || within(path, module+"/"+top) {
+			continue
+		}
+		for _, wall := range banned {
+			if within(path, wall) {
+				return top + " does not import " + wall
+			}
+		}
+	}
+
+	// These make tests easier to write and are imported by tests only.
+	helpers := []string{"internal/redistest", "internal/rediscontainer", "internal/storetest"}
+	if slices.ContainsFunc(helpers, func(helper string) bool { return within(dir, helper) }) {
+		return ""
+	}
+	for _, helper := range helpers {
+		if within(path, module+"/"+helper) {
+			return helper + " is for tests"
+		}
+	}
+	for _, library := range []string{
+		"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid", "github.com/dunglas/httpsfv",
+	} {
+		if within(path, library) {
+			return library + " is for tests"
+		}
+	}
+	return ""
+}
+
+func TestDependencyWallsHold(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		dir, path string
+		banned    bool
+	}{
+		{"slidingwindow", "net/http", true},
+		{"slidingwindow", "net/http/httptest", true},
+		{"slidingwindow", "net", false},
+		{"slidingwindow/internal/log", "github.com/labstack/echo/v4", true},
+		{"slidingwindow/internal/log", module + "/echomw", true},
+		{"slidingwindow", module + "/slidingwindow/internal/log", false},
+		{"slidingwindows", "net/http", false},
+		{"echomw/keys", "github.com/redis/rueidis", true},
+		{"echomw", module + "/config", true},
+		{"echomw", module + "/slidingwindow", false},
+		{"config/source", module + "/echomw", true},
+		{"internal/demo", "testing", true},
+		{"internal/demo", "github.com/testcontainers/testcontainers-go", true},
+		{"examples/api", module + "/internal/redistest", true},
+		{"examples/api", module + "/echomw", false},
+		{"internal/storetest/model", "testing", false},
+	} {
+		assert.Equal(t, test.banned, wallAgainst(test.dir, test.path) != "", "%s imports %s", test.dir, test.path)
+	}
+}
+
+// Bad input is an error at construction: see CONTRIBUTING.md.
+func TestNothingPanics(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for dir, files := range goFiles(t) {
+		for _, top := range []string{"slidingwindow", "echomw", "config"} {
+			if !within(dir, top) {
+				continue
+			}
+			for _, file := range files {
 				if strings.HasSuffix(file, "_test.go") {
 					continue
 				}
-				for _, banned := range walls[dir] {
-					assert.False(t, strings.HasPrefix(path, banned), "%s imports %s", file, path)
-				}
-				for _, banned := range testLibraries {
-					assert.False(t, strings.HasPrefix(path, banned) && !forTests[dir], "%s imports %s, which is for tests", file, path)
-				}
-				assert.False(t, forTests[strings.TrimPrefix(path, module)] && !forTests[dir], "%s imports %s, which is for tests", file, path)
+				seen[top] = true
+				assert.Empty(t, panics(t, filepath.Join(root, file), nil),
+					"panics in %s; allowed: in functions named ...WithConfig or Must...", file)
 			}
 		}
+	}
+	assert.Len(t, seen, 3, "the folders are where this test looks for them")
+}
+
+// panics returns where the file panics outside of the functions that may.
+func panics(t *testing.T, name string, source any) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	var found []string
+	for _, declaration := range parsed.Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if ok && (strings.HasSuffix(function.Name.Name, "WithConfig") || strings.HasPrefix(function.Name.Name, "Must")) {
+			continue
+		}
+		ast.Inspect(declaration, func(node ast.Node) bool {
+			if call, ok := node.(*ast.CallExpr); ok {
+				if called, ok := ast.Unparen(call.Fun).(*ast.Ident); ok && called.Name == "panic" {
+					found = append(found, files.Position(call.Pos()).String())
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+func TestPanicsAreFound(t *testing.T) {
+	t.Parallel()
+	for source, found := range map[string][]string{
+		`func New() { panic("no") }`:                        {"x.go:2:14"},
+		`func (limiter) New() { if true { panic("no") } }`:  {"x.go:2:34"},
+		`func New() { func() { panic(1) }(); (panic)(2) }`:  {"x.go:2:23", "x.go:2:37"},
+		`var handler = func() { panic("no") }`:              {"x.go:2:24"},
+		`func NotMustNew() { panic("no") }`:                 {"x.go:2:21"},
+		`func WithConfigNew() { panic("no") }`:              {"x.go:2:24"},
+		`func RateLimiterWithConfig() { panic("allowed") }`: nil,
+		`func MustNew() { panic("allowed") }`:               nil,
+		`func New() { log.panic("not the builtin") }`:       nil,
+	} {
+		assert.Equal(t, found, panics(t, "x.go", "package x\n"+source), source)
 	}
 }
 
