@@ -23,9 +23,10 @@ local cost = tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- Lua's own number formatting keeps 14 digits; a time has 16.
+-- Lua's own number formatting keeps 14 digits. A time has 16, also on a machine whose
+-- clock was never set.
 local function str(number)
-  return string.format('%.0f', number)
+  return string.format('%016.0f', number)
 end
 
 local function at(member)
@@ -41,9 +42,12 @@ local function units(member)
 end
 
 -- Calls visit(member) for the members ranked from..to, in order, until it returns true.
+-- Most visits end early, so the pages start small.
 local function each(key, from, to, visit)
+  local page = 8
   while from <= to do
-    local last = math.min(from + 999, to)
+    local last = math.min(from + page - 1, to)
+    page = math.min(2 * page, 1024)
     for _, member in ipairs(redis.call('ZRANGE', key, from, last)) do
       if visit(member) then
         return
@@ -83,7 +87,7 @@ end
 
 -- The time at which `need` of the units in the window will have left it.
 local function freed(log, need)
-  if not log.extra then
+  if need == 1 or not log.extra then
     return at(redis.call('ZRANGE', log.key, log.left + need - 1, log.left + need - 1)[1]) + log.window
   end
   local last
@@ -101,8 +105,8 @@ local function write(log, ttl)
   local count = 0
   local score = str(log.now)
   while redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
-    count = count + 1
-    if count == 1000 then
+    count = count > 0 and count + 1 or redis.call('ZCOUNT', log.key, score, score)
+    if count > 999 then
       log.now, count = log.now + 1, 0
       score = str(log.now)
     end
@@ -149,7 +153,7 @@ if allowed and ARGV[1] == 'take' then
     write(log, ARGV[3 * i + 2])
     reply[3 * i - 2] = log.used + cost
     if log.used == 0 then
-      reply[3 * i] = log.now + log.window - now
+      reply[3 * i] = log.window
     end
   end
 end

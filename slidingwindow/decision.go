@@ -70,7 +70,7 @@ func NewDecision(granted int64, statuses ...Status) Decision {
 
 // Statuses returns where each of the limits stands, in the limiter's order. The
 // caller must not change it.
-func (d *Decision) Statuses() []Status {
+func (d Decision) Statuses() []Status {
 	if d.statuses != nil {
 		return d.statuses
 	}

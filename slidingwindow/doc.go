@@ -25,10 +25,10 @@
 // A store decides on its own clock (Redis's TIME, or the process's monotonic
 // clock), never on the caller's, so instances whose clocks differ agree. The time
 // of a log never runs backwards: if the store's clock does, a call is judged and
-// logged at the time of the key's newest hit until the clock has caught up. By
-// the log's own times Max is then never exceeded, and a key stays refused longer
-// than its window by no more than the step. A clock that leaps forward ages the
-// log by that leap.
+// logged at the time of the key's newest hit until the clock has caught up. A key
+// then stays refused longer than its window by no more than the step, and less in
+// Redis, where a log is gone two windows after its last allowed call by elapsed
+// time. A clock that leaps forward ages the log by that leap.
 //
 // # Failures
 //

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// Limiter applies one or more limits to keys. Its methods make one round trip to
-// the store each and are safe for concurrent use.
+// Limiter applies one or more limits to keys. Each call of a method is one call of the
+// store's, and one round trip to Redis; two if Redis does not know the script yet. All
+// methods are safe for concurrent use.
 type Limiter struct {
 	store  Store
 	limits []Limit
@@ -80,7 +81,8 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, er
 }
 
 // Peek tells what Allow would answer, and takes nothing. Its errors are those of
-// AllowN.
+// AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
+// again until the store's timeout, where AllowN fails at once.
 func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
 	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
 }

@@ -11,6 +11,8 @@ type memoryLog struct {
 	head int     // where the oldest entry is
 	len  int
 	base int64 // the sum before the oldest entry
+
+	expires int64 // ns; when the newest entry leaves the window that it was added with
 }
 
 // entry is all that was taken at one time.
@@ -78,6 +80,7 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 func (l *memoryLog) add(now, window, units int64) {
 	v := l.view(now, window)
 	now = l.clock(now)
+	l.expires = max(l.expires, now+window)
 	l.base = l.sumBefore(v.first)
 	l.len -= v.first
 	if l.len == 0 {

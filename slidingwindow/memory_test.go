@@ -122,6 +122,72 @@ func TestRefusedKeyIsNotForgottenBeforeAnIdleOne(t *testing.T) {
 	assert.False(t, allow(t, l, "later 0"), "once it may come back it is idle, and goes first")
 }
 
+func TestKeyThatMayComeBackIsForgottenBeforeARefusedOne(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now}), slidingwindow.PerMinute(2))
+	require.True(t, allow(t, l, "soon"))
+	clock.Advance(50 * time.Second)
+	require.True(t, allow(t, l, "late"))
+	require.True(t, allow(t, l, "late"))
+	require.False(t, allow(t, l, "late"))
+	require.True(t, allow(t, l, "soon"))
+	require.False(t, allow(t, l, "soon"), "refused after late, but for 10s only")
+	clock.Advance(20 * time.Second)
+	require.True(t, allow(t, l, "new"))
+	assert.False(t, allow(t, l, "late"))
+}
+
+func TestCallOnAnotherLimitDoesNotUnprotectARefusedKey(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3, Clock: clock.Now})
+	login := newLimiter(t, store, slidingwindow.Limit{Name: "login", Max: 1, Window: time.Hour})
+	api := newLimiter(t, store, slidingwindow.Limit{Name: "api", Max: 1000, Window: time.Minute})
+	other := newLimiter(t, store, slidingwindow.Limit{Name: "other", Max: 1, Window: time.Second})
+	require.True(t, allow(t, login, "attacker"))
+	require.True(t, allow(t, other, "attacker"))
+	require.False(t, allow(t, login, "attacker"))
+	require.False(t, allow(t, other, "attacker"), "a shorter refusal does not shorten the protection")
+	require.True(t, allow(t, api, "attacker"))
+	require.NoError(t, api.Reset(t.Context(), "attacker"))
+	clock.Advance(time.Minute)
+	for i := range 100 {
+		require.True(t, allow(t, api, fmt.Sprint("made up ", i)))
+	}
+	assert.False(t, allow(t, login, "attacker"))
+}
+
+func TestPromise5_IdleKeysAreForgottenAsOthersAreUsed(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 1000, Clock: clock.Now})
+	l := newLimiter(t, store, slidingwindow.PerMinute(1))
+	for i := range 500 {
+		require.True(t, allow(t, l, fmt.Sprint("idle ", i)))
+		if i%2 == 0 {
+			require.False(t, allow(t, l, fmt.Sprint("idle ", i)))
+		}
+	}
+	clock.Advance(time.Minute)
+	for i := range 300 {
+		require.True(t, allow(t, l, fmt.Sprint("new ", i)))
+	}
+	assert.Equal(t, 300, store.Keys())
+}
+
+func TestPromise5_LimitsOfOneKeyAreForgottenAsOthersComeUp(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	for i := range 1000 {
+		l := newLimiter(t, store, slidingwindow.Limit{Name: fmt.Sprint("plan ", i), Max: 5, Window: time.Minute})
+		require.True(t, allow(t, l, "k"))
+		clock.Advance(time.Second)
+	}
+	assert.LessOrEqual(t, store.Entries(), 64*4, "the logs of the last minute")
+}
+
 func TestStoreOfRefusedKeysOnlyStillTakesNewOnes(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2})

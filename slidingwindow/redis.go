@@ -39,9 +39,11 @@ type RedisConfig struct {
 // server, behind Sentinel or as a Cluster.
 //
 // A log is one sorted set, with one entry for each allowed call of the last window:
-// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries),
-// about 130 bytes each beyond. It expires by itself, at most two windows after the
-// last allowed call.
+// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 40 if
+// the call took several units, and about 130 bytes each beyond. It expires by itself, at
+// most two windows after the last allowed call. What a call costs Redis does not grow
+// with the log, but for calls of several units: a refusal then reads as many entries as
+// must leave before the cost fits.
 type RedisStore struct {
 	client  rueidis.Client
 	prefix  string
@@ -58,6 +60,10 @@ var decideScript string
 // NewRedisStore returns a Store over a client, which it does not own: close the
 // client yourself, after the last call. It makes no call to Redis. Its errors match
 // [ErrInvalidConfig].
+//
+// Make the client with ClientOption.AlwaysPipelining, as package config does. Without it
+// rueidis closes the connection of a call that was given up, and when Redis hangs takes
+// up to a second for that, which no timeout here shortens.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
 	return newRedisStore(client, config, decideScript)
 }

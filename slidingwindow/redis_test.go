@@ -187,6 +187,57 @@ func TestPromise5_ALongerWindowKeepsTheKeyLonger(t *testing.T) {
 	assert.Greater(t, ttl, time.Hour.Milliseconds(), "the second hit counts for an hour")
 }
 
+func TestPromise5_ALogWithoutATimeToLiveGetsOne(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	l, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(5))
+	for _, cost := range []int64{1, 2} {
+		_, err := l.AllowN(t.Context(), "k", cost)
+		require.NoError(t, err)
+		require.NoError(t, do(t, client, "PERSIST", slidingwindow.RedisKey(prefix, "k", "5-per-1m")).Error())
+	}
+	_, err := l.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	ttl, err := do(t, client, "PTTL", slidingwindow.RedisKey(prefix, "k", "5-per-1m")).AsInt64()
+	require.NoError(t, err)
+	assert.Positive(t, ttl)
+}
+
+func TestPromise5_TimeToLiveIsRoundedUp(t *testing.T) {
+	t.Parallel()
+	for window, want := range map[time.Duration]int64{
+		time.Millisecond:                     2,
+		1500 * time.Microsecond:              3,
+		time.Second + time.Microsecond:       2001,
+		time.Second + 499*time.Microsecond:   2001,
+		10 * 365 * 24 * time.Hour:            20 * 365 * 24 * 3600 * 1000,
+		time.Hour + 999_999*time.Microsecond: 2*3600*1000 + 2000,
+	} {
+		assert.Equal(t, want, slidingwindow.TimeToLive(window).Milliseconds(), window)
+	}
+}
+
+// Logs of single units are the cheap ones, so a log becomes one again.
+func TestSumOfDearCallsLeavesTheLogWithThem(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	h, prefix := redisHarness(t, client)
+	l, err := slidingwindow.New(h.Store, slidingwindow.Limit{Name: "x", Max: 9, Window: time.Minute})
+	require.NoError(t, err)
+	_, err = l.AllowN(t.Context(), "k", 5)
+	require.NoError(t, err)
+	h.Advance(30 * time.Second)
+	_, err = l.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	h.Advance(30 * time.Second)
+	_, err = l.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	members, err := do(t, client, "ZRANGE", slidingwindow.RedisKey(prefix, "k", "x"), "0", "-1").AsStrSlice()
+	require.NoError(t, err)
+	assert.Len(t, members, 2)
+	assert.NotContains(t, members, "extra")
+}
+
 func TestPromise5_ALogHoldsAtMostMaxEntries(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
@@ -360,11 +411,12 @@ func TestUnreachableRedisIsATypedErrorWithItsCause(t *testing.T) {
 func TestHungRedisIsGivenUpAfterTheTimeout(t *testing.T) {
 	t.Parallel()
 	client := privateServer(t)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Timeout: 50 * time.Millisecond})
+	patient, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(5))
+	_, err := patient.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix, Timeout: 50 * time.Millisecond})
 	require.NoError(t, err)
 	l, err := slidingwindow.New(store, slidingwindow.PerMinute(5))
-	require.NoError(t, err)
-	_, err = l.Allow(t.Context(), "k")
 	require.NoError(t, err)
 	// Without the timeout, these calls would block until rueidis gives up after 10s.
 	require.NoError(t, do(t, client, "CLIENT", "PAUSE", "5000").Error())

@@ -136,7 +136,15 @@ func logSurvivesLimitChange(t *testing.T, h Harness) {
 
 	assert.Equal(t, 2, admitted(t, with(6, time.Minute), "k", 9), "a higher Max adds room")
 
-	h.Advance(55 * time.Second)
+	// As during a deployment: the shorter Window makes the log forget.
+	assert.Equal(t, 1, admitted(t, with(9, 5*time.Second), "deployed", 1))
+	h.Advance(5 * time.Second)
+	assert.Equal(t, 1, admitted(t, with(9, 5*time.Second), "deployed", 1))
+	deployed, err := with(9, time.Minute).Peek(t.Context(), "deployed")
+	require.NoError(t, err)
+	assert.EqualValues(t, 8, deployed.Remaining)
+
+	h.Advance(50 * time.Second)
 	longer, err := with(6, time.Hour).Peek(t.Context(), "k")
 	require.NoError(t, err)
 	assert.EqualValues(t, 0, longer.Remaining, "a longer Window counts what is still logged")

@@ -1,0 +1,260 @@
+package slidingwindow
+
+import (
+	"container/heap"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// shard is a share of the keys under one lock. Its methods need mu held.
+type shard struct {
+	mu       sync.Mutex
+	maxKeys  int
+	subjects map[string]*subject
+
+	// Every subject is in one of the two. A key that is refused stays in refused until
+	// it may come back, whatever else it does: no flood of other keys washes it out.
+	refused refusals
+	open    subject // a ring, the most recently used subject first
+}
+
+// subject is one key: its logs, by limit name.
+type subject struct {
+	key     string
+	logs    []*memoryLog
+	expires int64 // ns; when the last hit leaves its window
+
+	refusedUntil int64 // ns
+	refusedIndex int   // where it is in refused, or notRefused
+	prev, next   *subject
+}
+
+const notRefused = -1
+
+func (s *shard) init(maxKeys int) {
+	s.maxKeys = maxKeys
+	s.subjects = make(map[string]*subject)
+	s.open.prev, s.open.next = &s.open, &s.open
+}
+
+func (s *shard) take(req Request, now int64) Decision {
+	subj := s.subjects[req.Key]
+	decision := judge(subj, req, now)
+	switch {
+	case req.Peek:
+	case decision.Allowed:
+		if subj == nil {
+			subj = s.insert(req.Key, now)
+		}
+		for _, limit := range req.Limits {
+			subj.add(limit, req.Cost, now)
+		}
+		s.use(subj, now)
+		s.forgetIdle(now)
+	case subj != nil:
+		s.refuse(subj, now+int64(decision.RetryAfter))
+	}
+	return decision
+}
+
+// judge decides without changing anything; the Decision is what it will be after the
+// units are taken. subj may be nil.
+func judge(subj *subject, req Request, now int64) Decision {
+	if len(req.Limits) == 1 { // allocates nothing
+		status := judgeLimit(subj, req.Limits[0], req.Cost, now)
+		granted := grant(req, status.RetryAfter == 0)
+		if granted > 0 {
+			status = status.afterTaking(granted)
+		}
+		return status.decision(granted)
+	}
+	statuses := make([]Status, len(req.Limits))
+	allowed := true
+	for i, limit := range req.Limits {
+		statuses[i] = judgeLimit(subj, limit, req.Cost, now)
+		allowed = allowed && statuses[i].RetryAfter == 0
+	}
+	granted := grant(req, allowed)
+	if granted > 0 {
+		for i := range statuses {
+			statuses[i] = statuses[i].afterTaking(granted)
+		}
+	}
+	return NewDecision(granted, statuses...)
+}
+
+func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
+	window := int64(limit.Window)
+	log := subj.find(limit.Name)
+	view := log.view(now, window)
+	status := Status{Limit: limit, Remaining: max(0, limit.Max-view.used)}
+	if view.used > 0 {
+		status.ResetAfter = time.Duration(log.at(view.first) + window - now)
+	}
+	switch need := view.used + cost - limit.Max; {
+	case cost > limit.Max:
+		status.RetryAfter = limit.Window
+	case need > 0:
+		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
+	}
+	return status
+}
+
+func grant(req Request, allowed bool) int64 {
+	if !allowed || req.Peek {
+		return 0
+	}
+	return req.Cost
+}
+
+func (s Status) afterTaking(granted int64) Status {
+	s.Remaining -= granted
+	if s.ResetAfter == 0 {
+		s.ResetAfter = s.Limit.Window
+	}
+	return s
+}
+
+func (s *shard) reset(key string, limits []Limit) {
+	subj := s.subjects[key]
+	if subj == nil {
+		return
+	}
+	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
+		return slices.ContainsFunc(limits, func(limit Limit) bool { return limit.Name == log.name })
+	})
+	if len(subj.logs) == 0 {
+		s.remove(subj)
+	}
+}
+
+func (s *shard) insert(key string, now int64) *subject {
+	if len(s.subjects) >= s.maxKeys {
+		s.remove(s.victim(now))
+	}
+	// The caller's string may be part of a larger one, or of memory it will reuse.
+	subj := &subject{key: strings.Clone(key), refusedIndex: notRefused}
+	subj.prev, subj.next = subj, subj
+	s.subjects[subj.key] = subj
+	return subj
+}
+
+// victim is the subject to forget for a new one: one that is no longer refused and has
+// not come back; else the least recently used one that is not refused; else the one
+// that may come back first.
+func (s *shard) victim(now int64) *subject {
+	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now {
+		return s.refused[0]
+	}
+	if last := s.open.prev; last != &s.open {
+		return last
+	}
+	return s.refused[0]
+}
+
+// forgetIdle forgets a key or two of which no hit counts any more, so that a store that
+// is in use does not keep what a busier time left.
+func (s *shard) forgetIdle(now int64) {
+	if last := s.open.prev; last != &s.open && last.expires <= now {
+		s.remove(last)
+	}
+	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now && s.refused[0].expires <= now {
+		s.remove(s.refused[0])
+	}
+}
+
+// use makes subj the most recently used one.
+func (s *shard) use(subj *subject, now int64) {
+	if subj.refusedIndex != notRefused {
+		if subj.refusedUntil > now {
+			return // another limit still refuses it
+		}
+		heap.Remove(&s.refused, subj.refusedIndex)
+	}
+	subj.unlink()
+	subj.prev, subj.next = &s.open, s.open.next
+	s.open.next.prev, s.open.next = subj, subj
+}
+
+// refuse protects subj until it may come back.
+func (s *shard) refuse(subj *subject, until int64) {
+	switch {
+	case subj.refusedIndex == notRefused:
+		subj.unlink()
+		subj.refusedUntil = until
+		heap.Push(&s.refused, subj)
+	case until > subj.refusedUntil:
+		subj.refusedUntil = until
+		heap.Fix(&s.refused, subj.refusedIndex)
+	}
+}
+
+func (s *shard) remove(subj *subject) {
+	if subj.refusedIndex != notRefused {
+		heap.Remove(&s.refused, subj.refusedIndex)
+	}
+	subj.unlink()
+	delete(s.subjects, subj.key)
+}
+
+// unlink takes subj out of the ring, if it is in it.
+func (subj *subject) unlink() {
+	subj.prev.next, subj.next.prev = subj.next, subj.prev
+	subj.prev, subj.next = subj, subj
+}
+
+// find returns the log of a limit, or nil, which is an empty one. subj may be nil.
+func (subj *subject) find(name string) *memoryLog {
+	if subj != nil {
+		for _, log := range subj.logs {
+			if log.name == name {
+				return log
+			}
+		}
+	}
+	return nil
+}
+
+// add logs units of a limit. A new limit takes the place of those whose hits have all
+// left: one key may meet any number of limits over time.
+func (subj *subject) add(limit Limit, units, now int64) {
+	log := subj.find(limit.Name)
+	if log == nil {
+		subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.expires <= now })
+		log = &memoryLog{name: limit.Name}
+		subj.logs = append(subj.logs, log)
+	}
+	log.add(now, int64(limit.Window), units)
+	subj.expires = max(subj.expires, log.expires)
+}
+
+// refusals is a heap of the subjects that are refused, the one that may come back first
+// at its top.
+type refusals []*subject
+
+func (r refusals) Len() int           { return len(r) }
+func (r refusals) Less(i, j int) bool { return r[i].refusedUntil < r[j].refusedUntil }
+
+func (r refusals) Swap(i, j int) {
+	r[i], r[j] = r[j], r[i]
+	r[i].refusedIndex, r[j].refusedIndex = i, j
+}
+
+// Push implements heap.Interface.
+func (r *refusals) Push(x any) {
+	subj := x.(*subject)
+	subj.refusedIndex = len(*r)
+	*r = append(*r, subj)
+}
+
+// Pop implements heap.Interface.
+func (r *refusals) Pop() any {
+	last := len(*r) - 1
+	subj := (*r)[last]
+	(*r)[last] = nil
+	*r = (*r)[:last]
+	subj.refusedIndex = notRefused
+	return subj
+}
