@@ -36,7 +36,7 @@ func Example() {
 
 // Instances that share a Redis share the limit.
 func ExampleNewRedisStore() {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}, AlwaysPipelining: true})
 	if err != nil {
 		fmt.Println("is Redis running?", err)
 		return
