@@ -70,7 +70,8 @@ func TestEachCallIsOneCommand(t *testing.T) {
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
-	l, _ := newRedisLimiter(t, redistest.Connect(t, server.URL()), slidingwindow.PerMinute(2))
+	client := redistest.Connect(t, server.URL())
+	l, _ := newRedisLimiter(t, client, slidingwindow.PerMinute(2))
 	call := func(want bool) func() {
 		return func() {
 			d, err := l.Allow(t.Context(), "k")
@@ -96,6 +97,18 @@ func TestEachCallIsOneCommand(t *testing.T) {
 
 	sent, _ = monitored(t, server.URL(), server.Addr(), func() { require.NoError(t, l.Reset(t.Context(), "k")) })
 	assert.Equal(t, []string{"UNLINK"}, names(sent))
+
+	h, _ := redisHarness(t, client)
+	l, err = slidingwindow.New(h.Store, slidingwindow.PerMinute(2))
+	require.NoError(t, err)
+	call(true)()
+	h.Advance(30 * time.Second)
+	call(true)()
+	h.Advance(30 * time.Second)
+	_, ran = monitored(t, server.URL(), server.Addr(), call(true))
+	const clock = "HMGET" // in place of TIME
+	assert.Equal(t, []string{clock, "ZCARD", "ZCOUNT", "ZRANGE", "ZCOUNT", "ZRANGE", "ZRANGE", "ZADD", "ZREMRANGEBYRANK", "PEXPIRE"},
+		names(ran), "what an allowed call costs once hits leave the window")
 }
 
 // TestScriptHeaderMatchesItsCaller compares the KEYS, ARGV and RETURNS that decide.lua
