@@ -26,9 +26,9 @@
 // clock), never on the caller's, so instances whose clocks differ agree. The time
 // of a log never runs backwards: if the store's clock does, a call is judged and
 // logged at the time of the key's newest hit until the clock has caught up. A key
-// then stays refused longer than its window by no more than the step, and less in
-// Redis, where a log is gone two windows after its last allowed call by elapsed
-// time. A clock that leaps forward ages the log by that leap.
+// then stays refused longer than its window by no more than the step, and by less if
+// that is more than a window, because a log is gone two windows after its last
+// allowed call. A clock that leaps forward ages the log by that leap.
 //
 // # Failures
 //

@@ -12,7 +12,7 @@ type memoryLog struct {
 	len  int
 	base int64 // the sum before the oldest entry
 
-	expires int64 // ns; when the newest entry leaves the window that it was added with
+	expires int64 // ns; when the log is gone, two windows after its last hit
 }
 
 // entry is all that was taken at one time.
@@ -78,9 +78,9 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 
 // add logs units and forgets what has left the window.
 func (l *memoryLog) add(now, window, units int64) {
+	l.expires = now + 2*window
 	v := l.view(now, window)
 	now = l.clock(now)
-	l.expires = max(l.expires, now+window)
 	l.base = l.sumBefore(v.first)
 	l.len -= v.first
 	if l.len == 0 {

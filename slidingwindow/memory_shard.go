@@ -24,7 +24,7 @@ type shard struct {
 type subject struct {
 	key     string
 	logs    []*memoryLog
-	expires int64 // ns; when the last hit leaves its window
+	expires int64 // ns; when the last of its logs is gone
 
 	refusedUntil int64 // ns
 	refusedIndex int   // where it is in refused, or notRefused
@@ -87,7 +87,7 @@ func judge(subj *subject, req Request, now int64) Decision {
 
 func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
 	window := int64(limit.Window)
-	log := subj.find(limit.Name)
+	log := subj.find(limit.Name, now)
 	view := log.view(now, window)
 	status := Status{Limit: limit, Remaining: max(0, limit.Max-view.used)}
 	if view.used > 0 {
@@ -154,8 +154,8 @@ func (s *shard) victim(now int64) *subject {
 	return s.refused[0]
 }
 
-// forgetIdle forgets a key or two of which no hit counts any more, so that a store that
-// is in use does not keep what a busier time left.
+// forgetIdle forgets a key or two whose logs are gone, so that a store that is in use does
+// not keep what a busier time left.
 func (s *shard) forgetIdle(now int64) {
 	if last := s.open.prev; last != &s.open && last.expires <= now {
 		s.remove(last)
@@ -206,10 +206,10 @@ func (subj *subject) unlink() {
 }
 
 // find returns the log of a limit, or nil, which is an empty one. subj may be nil.
-func (subj *subject) find(name string) *memoryLog {
+func (subj *subject) find(name string, now int64) *memoryLog {
 	if subj != nil {
 		for _, log := range subj.logs {
-			if log.name == name {
+			if log.name == name && log.expires > now {
 				return log
 			}
 		}
@@ -217,17 +217,20 @@ func (subj *subject) find(name string) *memoryLog {
 	return nil
 }
 
-// add logs units of a limit. A new limit takes the place of those whose hits have all
-// left: one key may meet any number of limits over time.
+// add logs units of a limit. A new log takes the place of those that are gone: one key
+// may meet any number of limits over time.
 func (subj *subject) add(limit Limit, units, now int64) {
-	log := subj.find(limit.Name)
+	log := subj.find(limit.Name, now)
 	if log == nil {
 		subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.expires <= now })
 		log = &memoryLog{name: limit.Name}
 		subj.logs = append(subj.logs, log)
 	}
 	log.add(now, int64(limit.Window), units)
-	subj.expires = max(subj.expires, log.expires)
+	subj.expires = log.expires
+	for _, log := range subj.logs {
+		subj.expires = max(subj.expires, log.expires)
+	}
 }
 
 // refusals is a heap of the subjects that are refused, the one that may come back first

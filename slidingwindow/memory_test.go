@@ -52,7 +52,7 @@ func TestMemoryStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		clock := newClock()
 		store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
-		return storetest.Harness{Store: store, Advance: clock.Advance}
+		return storetest.Harness{Store: store, Advance: clock.Advance, Expires: true}
 	})
 }
 
@@ -169,11 +169,14 @@ func TestPromise5_IdleKeysAreForgottenAsOthersAreUsed(t *testing.T) {
 			require.False(t, allow(t, l, fmt.Sprint("idle ", i)))
 		}
 	}
-	clock.Advance(time.Minute)
+	clock.Advance(2*time.Minute - time.Nanosecond)
+	require.True(t, allow(t, l, "new"))
+	require.Equal(t, 501, store.Keys())
+	clock.Advance(time.Nanosecond)
 	for i := range 300 {
 		require.True(t, allow(t, l, fmt.Sprint("new ", i)))
 	}
-	assert.Equal(t, 300, store.Keys())
+	assert.Equal(t, 301, store.Keys(), "two windows after their last hit they are gone")
 }
 
 func TestPromise5_LimitsOfOneKeyAreForgottenAsOthersComeUp(t *testing.T) {
@@ -185,7 +188,7 @@ func TestPromise5_LimitsOfOneKeyAreForgottenAsOthersComeUp(t *testing.T) {
 		require.True(t, allow(t, l, "k"))
 		clock.Advance(time.Second)
 	}
-	assert.LessOrEqual(t, store.Entries(), 64*4, "the logs of the last minute")
+	assert.LessOrEqual(t, store.Entries(), 128*4, "the logs of the last two minutes")
 }
 
 func TestStoreOfRefusedKeysOnlyStillTakesNewOnes(t *testing.T) {

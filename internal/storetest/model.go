@@ -11,9 +11,13 @@ import (
 // it keeps every hit and counts them anew each time. It forgets a hit when it allows a
 // later call of a limit whose window the hit has left: a longer window, set afterwards,
 // does not bring it back.
+//
+// If it expires logs, one is gone two windows after its last hit.
 type Model struct {
-	now time.Time
-	log map[logID][]hit
+	now     time.Time
+	expires bool
+	log     map[logID][]hit
+	gone    map[logID]time.Time
 }
 
 type logID struct{ key, limit string }
@@ -24,8 +28,8 @@ type hit struct {
 }
 
 // NewModel returns an empty model whose clock shows now.
-func NewModel(now time.Time) *Model {
-	return &Model{now: now, log: map[logID][]hit{}}
+func NewModel(now time.Time, expires bool) *Model {
+	return &Model{now: now, expires: expires, log: map[logID][]hit{}, gone: map[logID]time.Time{}}
 }
 
 // Advance moves the clock, back if d is negative.
@@ -36,6 +40,9 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(req.Limits))
 	allowed := true
 	for i, limit := range req.Limits {
+		if id := (logID{req.Key, limit.Name}); m.expires && !m.now.Before(m.gone[id]) {
+			delete(m.log, id)
+		}
 		statuses[i] = m.status(logID{req.Key, limit.Name}, limit)
 		statuses[i].RetryAfter = m.retryAfter(logID{req.Key, limit.Name}, limit, req.Cost)
 		allowed = allowed && statuses[i].RetryAfter == 0
@@ -48,6 +55,7 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		now := m.clock(id)
 		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(now.Add(-limit.Window)) })
 		m.log[id] = append(m.log[id], hit{at: now, units: req.Cost})
+		m.gone[id] = m.now.Add(2 * limit.Window)
 		statuses[i] = m.status(id, limit)
 	}
 	return slidingwindow.NewDecision(req.Cost, statuses...)

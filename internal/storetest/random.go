@@ -25,31 +25,51 @@ func clockSteps() *rapid.Generator[time.Duration] {
 	return rapid.Map(us, func(us int64) time.Duration { return time.Duration(us) * time.Microsecond })
 }
 
+// terrain is what a random schedule may do besides making calls.
+type terrain struct {
+	windows []time.Duration // of the limits, which change on the way
+	back    bool            // the clock may be set back
+}
+
 // matchesModel gives the store and the model the same random calls and wants the same
 // answers, in every field.
 func matchesModel(t *testing.T, h Harness) {
-	model := NewModel(Epoch)
+	anyWindow := []time.Duration{10 * time.Second, time.Minute, time.Hour}
+	terrains := []terrain{
+		{windows: anyWindow},
+		{windows: []time.Duration{time.Hour}, back: true},
+	}
+	if !h.Expires {
+		// When a clock that is set back far brings an expired log back is nobody's
+		// promise.
+		terrains = append(terrains, terrain{windows: anyWindow, back: true})
+	}
+	model := NewModel(Epoch, h.Expires)
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		for range schedulesPerCheck {
 			run++
-			randomSchedule(rt, h, model, run)
+			randomSchedule(rt, h, model, run, rapid.SampledFrom(terrains).Draw(rt, "terrain"))
 		}
 	})
 }
 
-func randomSchedule(rt *rapid.T, h Harness, model *Model, run int) {
+func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrain) {
 	key := func() string {
 		return fmt.Sprintf("run %d key %d", run, rapid.IntRange(0, 1).Draw(rt, "key"))
 	}
-	limits := drawLimits(rt)
+	limits := drawLimits(rt, ground.windows)
 	l := h.limiter(rt, limits...)
 	smallest := int64(1 << 40)
 	for _, limit := range l.Limits() {
 		smallest = min(smallest, limit.Max)
 	}
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "reset", "relimit"}
+	if ground.back {
+		steps = append(steps, "back")
+	}
 	for range rapid.IntRange(1, 12).Draw(rt, "steps") {
-		switch rapid.SampledFrom([]string{"take", "take", "take", "take", "advance", "advance", "back", "peek", "reset", "relimit"}).Draw(rt, "step") {
+		switch rapid.SampledFrom(steps).Draw(rt, "step") {
 		case "advance":
 			d := clockSteps().Draw(rt, "step")
 			h.Advance(d)
@@ -77,7 +97,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int) {
 			require.NoError(rt, l.Reset(rt.Context(), k))
 			model.Reset(k, l.Limits())
 		case "relimit":
-			limits = drawLimits(rt)
+			limits = drawLimits(rt, ground.windows)
 			l = h.limiter(rt, limits...)
 			smallest = int64(1 << 40)
 			for _, limit := range l.Limits() {
@@ -89,14 +109,14 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int) {
 
 // drawLimits makes one to three limits from three names, so that a later draw changes
 // the Max and the Window of logs that exist.
-func drawLimits(rt *rapid.T) []slidingwindow.Limit {
+func drawLimits(rt *rapid.T, windows []time.Duration) []slidingwindow.Limit {
 	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(rt, "limits")
 	limits := make([]slidingwindow.Limit, len(names))
 	for i, name := range names {
 		limits[i] = slidingwindow.Limit{
 			Name:   name,
 			Max:    rapid.SampledFrom([]int64{1, 2, 3, 5, 8}).Draw(rt, "max"),
-			Window: rapid.SampledFrom([]time.Duration{10 * time.Second, time.Minute, time.Hour}).Draw(rt, "window"),
+			Window: rapid.SampledFrom(windows).Draw(rt, "window"),
 		}
 	}
 	return limits

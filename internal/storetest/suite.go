@@ -13,10 +13,12 @@ import (
 type Harness struct {
 	Store slidingwindow.Store
 
-	// Advance moves the clock that the store decides on, back if d is negative. A store
-	// may let its keys expire on another clock, which runs on: the suite's windows are of
-	// seconds and more, and its tests take much less.
+	// Advance moves the clock that the store decides on, back if d is negative.
 	Advance func(d time.Duration)
+
+	// Expires tells that logs expire on that clock. Redis has another one for that, which
+	// runs on: the suite's windows are of seconds and more, and its tests take much less.
+	Expires bool
 }
 
 // Epoch is what the clock of a new Harness must show: far from the clock of the
