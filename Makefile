@@ -62,7 +62,7 @@ fmt: ## format the code
 	gofmt -w .
 
 .PHONY: lint
-lint: ## check the format, then go vet and staticcheck
+lint: tidy-check ## check the format, go.mod, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run make fmt:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...

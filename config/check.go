@@ -13,10 +13,12 @@ const (
 	urlRequired = "REDIS_URL is required: set it to redis://localhost:6379, or memory:// to limit within this process only"
 
 	wholeNumber  = "a whole number is needed"
+	plainNumber  = "write it without a plus sign or leading zeros, as %s"
 	needsUnit    = "a duration needs a unit"
 	notADuration = "it is not a duration"
 	textNeeded   = "a text is needed"
 
+	hostRule    = "a host name or an IP address"
 	portRule    = "1 to 65535"
 	prefixRule  = "1 to 64 printable ASCII characters other than the space, { and }"
 	timeoutRule = "1ms or more, such as 250ms"
@@ -31,6 +33,12 @@ func (s *settings) config() *Config {
 		Port:   defaultPort,
 		Redis:  Redis{Prefix: defaultPrefix, Timeout: defaultTimeout},
 		Limits: map[string]slidingwindow.Limit{},
+	}
+	if host, ok := s.text(keyHost, hostRule); ok {
+		if host != "" && !isHost(host) {
+			s.invalid(keyHost, "", hostRule)
+		}
+		c.Host = host
 	}
 	if port, ok := s.integer(keyPort, portRule); ok {
 		if port < 1 || port > math.MaxUint16 {
@@ -59,7 +67,9 @@ func (s *settings) config() *Config {
 
 func (s *settings) url() URL {
 	if value := s.merged.Get(keyURL); value == nil || value == "" {
-		s.problems = append(s.problems, errors.New(urlRequired))
+		if !s.incomplete {
+			s.problems = append(s.problems, errRequired)
+		}
 		return URL{}
 	}
 	raw, ok := s.merged.Get(keyURL).(string)
@@ -82,7 +92,7 @@ func (s *settings) limit(name string) slidingwindow.Limit {
 	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
 	maxRule, windowRule := limitRules()
 	for _, half := range []struct{ key, example string }{{maxKey, "100"}, {windowKey, "15m"}} {
-		if !s.merged.Exists(half.key) {
+		if !s.merged.Exists(half.key) && !s.incomplete {
 			s.problemf("%s is not set: limit %q needs it; set %s in the environment, or %s in the YAML file, to a value such as %s",
 				half.key, name, variableOf(half.key), half.key, half.example)
 		}

@@ -19,6 +19,10 @@ const (
 
 // Config is a checked configuration. Make one with [Load].
 type Config struct {
+	// Host is the name or the IP address that the program serves on. Defaults to "",
+	// which stands for every address of the computer, as in net.Listen.
+	Host string
+
 	// Port is the TCP port that the program serves on, 1 to 65535. Defaults to 8080.
 	Port int
 

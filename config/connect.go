@@ -21,7 +21,9 @@ var (
 // Connect waits until ctx ends, and no longer than the dial timeout (5s, or
 // dial_timeout of the URL) for each address of the URL and once more for the node that
 // a cluster or a sentinel leads to. The error says which address failed and why, and
-// wraps the cause, so that errors.Is(err, syscall.ECONNREFUSED) and the like work.
+// wraps the cause, so that errors.Is(err, syscall.ECONNREFUSED) and the like work, as
+// does errors.Is with the error and the cause of ctx. What a server replied is not
+// wrapped, and told in this package's own words, as it may quote the login.
 // With memory:// it is always an error; see [Redis.InMemory].
 //
 // The client's connections are logged to r.Logger, for each address: "redis connected"

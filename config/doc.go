@@ -3,7 +3,8 @@
 //
 // # Sources
 //
-// [Load] reads up to five sources. A later one overrides an earlier one, key by key:
+// [Load] reads up to five sources. A later one overrides an earlier one, key by key. A
+// .env file that does not exist is none; a YAML file that does not is an error.
 //
 //  1. this package's defaults
 //  2. the program's own defaults
@@ -14,6 +15,7 @@
 // # Keys
 //
 //	YAML                  variable               default   allowed
+//	host                  HOST                             a host name or an IP address; "" is every address
 //	port                  PORT                   8080      1 to 65535
 //	redis.url             REDIS_URL              required  see below
 //	redis.prefix          REDIS_PREFIX           rl        1 to 64 printable ASCII characters other than the space, { and }
@@ -32,10 +34,21 @@
 //	    window: 15m
 //
 // The name of a limit is made of lower-case letters, digits and underscores, so that
-// it can be spelled in a variable too. A duration needs a unit. An empty variable
-// counts as not set. A key that is not known is an error, as is a variable that
-// begins with LIMITS_ and is not known; any other variable is left alone, as the
-// environment is full of them.
+// it can be spelled in a variable too. A duration needs a unit. A whole number is
+// written in decimal digits, without a plus sign or leading zeros. An empty variable
+// counts as not set.
+//
+// # What is not known
+//
+// A key that is not known is an error, in the YAML file and in the program's defaults. So
+// is a variable of the .env file, which is the program's own, that begins with LIMITS_
+// or REDIS_ and is not known.
+//
+// The environment belongs to others, too: Kubernetes sets LIMITS_SERVICE_HOST,
+// LIMITS_PORT_80_TCP and the like for a Service named limits. There, a variable that
+// is not known is left alone, unless it begins with LIMITS_ and ends as if it was meant
+// for a limit: with MAX or WINDOW, misspelled by a letter or two (LIMITS_API_MAXX,
+// LIMITS_API_WINDW) or after what is not a name (LIMITS_Api_MAX).
 //
 // # The URL of Redis
 //
@@ -44,7 +57,8 @@
 //	unix://user:password@/run/redis.sock a Unix socket; the database is ?db=0
 //	memory://                            no Redis: a limit within this process only
 //
-// All but the scheme may be left out: the host is then localhost, the port 6379.
+// memory:// takes nothing after it. In the other ones, all but the scheme may be left
+// out: the host is then localhost, the port 6379.
 // Special characters in the user and the password must be percent-encoded. The
 // parameters are those of rueidis.ParseURL, and mean the same:
 //

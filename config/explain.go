@@ -13,22 +13,6 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// refusal is the error that a server answered the login with.
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
-
-// isLogin tells a refused login from any other refusal, such as that of a server that
-// is still loading its data.
-func (r refusal) isLogin() bool {
-	for _, prefix := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password"} {
-		if strings.HasPrefix(string(r), prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 var errNotRedis = errors.New("it does not speak the protocol of redis")
 
 // connectError is a failure to connect in our words, over the error that caused it,
@@ -56,20 +40,31 @@ func (m *monitor) explain(ctx context.Context, err error, bound time.Duration) e
 		}
 	}
 	all := strings.Join(m.server.addrs, ", ")
-	_, isAnswer := rueidis.IsRedisErr(err)
+	_, isReply := serverReply(err)
 	switch {
 	case told:
 	case ctx.Err() != nil:
-		errs = append(errs, &connectError{"cannot reach redis at " + all + ": the context ended first: " + ctx.Err().Error(), context.Cause(ctx)})
-	case isAnswer || errors.Is(err, rueidis.ErrNoCache):
-		errs = append(errs, &connectError{m.server.explainAnswer(all, err), m.server.harmless(err)})
+		cause := contextCause(ctx)
+		errs = append(errs, &connectError{"cannot reach redis at " + all + ": the context ended first: " + cause.Error(), cause})
+	case isReply || errors.Is(err, rueidis.ErrNoCache):
+		errs = append(errs, errors.New(m.server.explainReply(all, err)))
 	case len(errs) > 0:
 	case isTimeout(err):
 		errs = append(errs, &connectError{fmt.Sprintf("cannot reach redis at %s: no answer within %v", all, bound), err})
 	default:
-		errs = append(errs, &connectError{"cannot reach redis at " + all + ": " + m.server.reason(err, bound), m.server.harmless(err)})
+		errs = append(errs, &connectError{"cannot reach redis at " + all + ": " + m.server.reason(err, bound), err})
 	}
 	return errors.Join(errs...)
+}
+
+// contextCause is the error of a context that has ended, and its cause if it has
+// another.
+func contextCause(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // failure is why one address is down.
@@ -78,29 +73,28 @@ func (s *server) failure(addr string, err error) error {
 	var refused refusal
 	switch {
 	case !errors.As(err, &refused):
-		return &connectError{"cannot reach redis at " + addr + ": " + reason, s.harmless(err)}
+		return &connectError{"cannot reach redis at " + addr + ": " + reason, err}
 	case refused.isLogin():
-		return &connectError{"redis at " + addr + " refused the login: " + reason, nil}
+		return errors.New("redis at " + addr + " refused the login: " + reason)
 	default:
-		return &connectError{"redis at " + addr + " refused the connection: " + reason, nil}
+		return errors.New("redis at " + addr + " refused the connection: " + reason)
 	}
 }
 
-// explainAnswer is about a server that let us in and then refused something.
-func (s *server) explainAnswer(addrs string, err error) string {
-	text := s.scrub(err.Error())
+// explainReply is about a server that let us in and then refused something.
+func (s *server) explainReply(addrs string, err error) string {
+	reply, _ := serverReply(err)
 	switch {
-	case rueidis.IsRedisNil(err) && s.masterSet != "", strings.Contains(text, "No such master with that name"):
+	case rueidis.IsRedisNil(err) && s.masterSet != "", strings.Contains(reply, "No such master with that name"):
 		return fmt.Sprintf("the sentinels at %s know no master_set %q", addrs, s.masterSet)
-	case strings.Contains(text, "cluster support disabled"):
+	case strings.Contains(reply, "cluster support disabled"):
 		return "redis at " + addrs + " is not a cluster: give one address in REDIS_URL, or master_set for sentinels"
 	case errors.Is(err, rueidis.ErrNoCache):
 		// The client's own advice is about its option, which users of this package do
 		// not have.
-		text, _, _ = strings.Cut(text, "\n")
-		return "redis at " + addrs + " does not offer client-side caching (" + text + "): add client_cache=0 to REDIS_URL"
+		return "redis at " + addrs + " does not offer client-side caching: add client_cache=0 to REDIS_URL"
 	default:
-		return "redis at " + addrs + " refused the connection: " + text
+		return "redis at " + addrs + " refused the connection: " + s.words(reply)
 	}
 }
 
@@ -110,21 +104,24 @@ func (s *server) reason(err error, within time.Duration) string {
 	var errno syscall.Errno
 	var dns *net.DNSError
 	var op *net.OpError
+	reply, isReply := serverReply(err)
 	switch {
+	case isReply:
+		return s.words(reply)
 	case isTimeout(err) && within > 0:
-		return fmt.Sprintf("no answer within %v", within)
+		return fmt.Sprintf("no answer within %v", within) + tlsHint(err)
 	case isTimeout(err):
-		return "no answer in time"
+		return "no answer in time" + tlsHint(err)
 	case errors.Is(err, io.EOF):
-		return "the connection was closed"
+		return "the connection was closed" + tlsHint(err)
 	case errors.As(err, &errno):
-		return errno.Error()
+		return errno.Error() + tlsHint(err)
 	case errors.As(err, &dns):
 		return dns.Err
 	case errors.As(err, &op) && op.Err != nil:
-		return s.scrub(op.Err.Error())
+		return op.Err.Error()
 	default:
-		return s.scrub(err.Error())
+		return err.Error()
 	}
 }
 
@@ -133,22 +130,18 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// scrub takes secrets out of a text that the server had a part in: one that does not
-// know the login command quotes it, cut off anywhere.
-func (s *server) scrub(text string) string {
-	text, _, _ = strings.Cut(text, ", with args beginning with")
-	for _, secret := range []string{s.password, s.username} {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, mask)
-		}
-	}
-	return text
-}
+// handshakeError is that of a TLS handshake.
+type handshakeError struct{ cause error }
 
-// harmless is err if it may be wrapped, and nil if its text holds a secret.
-func (s *server) harmless(err error) error {
-	if s.scrub(err.Error()) != err.Error() {
-		return nil
+func (e *handshakeError) Error() string { return e.cause.Error() }
+func (e *handshakeError) Unwrap() error { return e.cause }
+
+// tlsHint is for a server that took the connection and made nothing of the handshake:
+// one without TLS waits for the end of a line, or hangs up.
+func tlsHint(err error) string {
+	var handshake *handshakeError
+	if errors.As(err, &handshake) {
+		return "; does it speak TLS?"
 	}
-	return err
+	return ""
 }

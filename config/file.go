@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ var (
 	// What the YAML parser quotes may be part of a password. From the first quote to
 	// the last one of a line, as the content may have quotes of its own.
 	quotedContent = regexp.MustCompile("`.*`|\".{2,}\"|'.{2,}'")
+	oddNotation   = regexp.MustCompile(`(?m)^[^#\n]*\b(port|max)["']?:[ \t]+[-+]?(\+|0[0-9A-Za-z_]|[0-9]+_)`)
 	anchorContent = regexp.MustCompile(`(?s)unknown anchor .*`)
 )
 
@@ -39,6 +41,12 @@ func withoutContent(err error) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
+// exists reports whether there is a file, readable or not.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // secondDocument returns the line that begins a second document in a YAML file, which
 // the parser would leave out without a word, or 0.
 func secondDocument(text []byte) int {
@@ -54,6 +62,17 @@ func secondDocument(text []byte) int {
 		}
 	}
 	return 0
+}
+
+// oddNumber returns the line of a YAML file that has a number of ours in a notation
+// that people read in one way and the parser in another (010 is 8, 1_0 is 10, +1 is 1),
+// or 0. The parser does not tell how a number was written.
+func oddNumber(text []byte) int {
+	found := oddNotation.FindIndex(text)
+	if found == nil {
+		return 0
+	}
+	return 1 + bytes.Count(text[:found[1]], []byte("\n"))
 }
 
 // badDotEnvLine returns the line of a malformed .env file where the fault begins: the
@@ -81,7 +100,7 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 		subsection, isSection := asSection(value)
 		switch {
 		case likelySecret(name):
-			s.problemf("%s has a key %s that is not known", from.source, notShown)
+			s.unknownKey(name, from)
 		case strings.Contains(name, "."):
 			s.problemf("%s in %s is a key with a dot in it; write a section in its place", key, from.source)
 		case path == sectionLimits && !isLimitName(name):

@@ -7,6 +7,7 @@ import (
 )
 
 const (
+	keyHost    = "host"
 	keyPort    = "port"
 	keyURL     = "redis.url"
 	keyPrefix  = "redis.prefix"
@@ -18,12 +19,13 @@ const (
 	fieldWindow   = "window"
 
 	limitsVariables = "LIMITS_"
+	redisVariables  = "REDIS_"
 
 	limitNameRule = "1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
 )
 
 var (
-	plainKeys = []string{keyPort, keyURL, keyPrefix, keyTimeout}
+	plainKeys = []string{keyHost, keyPort, keyURL, keyPrefix, keyTimeout}
 
 	// Every name must have a spelling as a variable, and only one: hence no capitals
 	// and no hyphens.
@@ -69,6 +71,17 @@ func keyOf(variable string) (key string, ok bool) {
 	key = limitKey(strings.ToLower(rest[:i]), strings.ToLower(rest[i+1:]))
 	// Only the upper-case spelling counts: two spellings of one key could disagree.
 	return key, isKey(key) && variable == variableOf(key)
+}
+
+// likelyTypo tells a variable that was meant for a limit from one that has nothing to
+// do with this program, such as Kubernetes' LIMITS_PORT_80_TCP for a Service named
+// limits: its last word is, or nearly is, that of a limit.
+func likelyTypo(variable string) bool {
+	rest, ok := strings.CutPrefix(variable, limitsVariables)
+	word := strings.ToLower(rest[strings.LastIndexByte(rest, '_')+1:])
+	// One slip in three letters: with two, CPU_MIN and MEMORY_MIB would be near MAX.
+	near := func(field string) bool { return editDistance(word, field) <= len(field)/3 }
+	return ok && (near(fieldMax) || near(fieldWindow))
 }
 
 // suggestion ends a message about an unknown key with the known one it resembles.

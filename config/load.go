@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,13 +19,14 @@ import (
 // Sources says where to look for settings. The zero value reads the environment of
 // the process only.
 type Sources struct {
-	// YAML is the path of a YAML file, "" for none. A file that cannot be read is an
-	// error.
+	// YAML is the path of a YAML file, "" for none. A file that is missing or cannot be
+	// read is an error.
 	YAML string
 
-	// DotEnv is the path of a .env file, "" for none. A file that cannot be read is
-	// an error. Write a value that has a $ in it in single quotes: elsewhere $NAME
-	// stands for a variable defined above it in the same file.
+	// DotEnv is the path of a .env file, "" for none. That there is no such file is
+	// fine, as with most programs that know .env; that it cannot be read is an error.
+	// Write a value that has a $ in it in single quotes: elsewhere $NAME stands for a
+	// variable defined above it in the same file.
 	DotEnv string
 
 	// Environ is the environment, as "NAME=value" strings; the last one of a name
@@ -41,14 +43,15 @@ type Sources struct {
 // that is wrong at once: the error has one line for each problem, and its
 // Unwrap() []error has them one by one. It matches [ErrInvalid], and fs.ErrNotExist
 // and the like for a file that cannot be read. A value is checked only if no other
-// source overrides it; its key is checked in any case.
+// source overrides it; its key is checked in any case. What a file with a fault may
+// have is not reported as missing.
 func Load(sources Sources) (*Config, error) {
 	s := &settings{merged: koanf.New("."), origins: map[string]origin{}}
 	s.loadDefaults(sources.Defaults)
 	if sources.YAML != "" {
 		s.loadYAML(sources.YAML)
 	}
-	if sources.DotEnv != "" {
+	if sources.DotEnv != "" && exists(sources.DotEnv) {
 		s.loadDotEnv(sources.DotEnv)
 	}
 	s.loadEnviron(sources.Environ)
@@ -66,6 +69,9 @@ type settings struct {
 	merged   *koanf.Koanf
 	origins  map[string]origin
 	problems problems
+
+	// A file could not be read. What is missing may be in it.
+	incomplete bool
 }
 
 // origin is where a value comes from.
@@ -79,6 +85,12 @@ func (o origin) describe(key string) string {
 		return key + " (" + variableOf(key) + " in " + o.source + ")"
 	}
 	return key + " (" + o.source + ")"
+}
+
+// faultyFile reports that a file cannot be read or parsed.
+func (s *settings) faultyFile(format string, args ...any) {
+	s.problemf(format, args...)
+	s.incomplete = true
 }
 
 func (s *settings) problemf(format string, args ...any) {
@@ -125,12 +137,16 @@ func (s *settings) loadYAML(path string) {
 	}
 	from := origin{source: path}
 	if line := secondDocument(text); line > 0 {
-		s.problemf("%s: line %d begins a second YAML document; allowed: one", path, line)
+		s.faultyFile("%s: line %d begins a second YAML document; allowed: one", path, line)
+		return
+	}
+	if line := oddNumber(text); line > 0 {
+		s.faultyFile("%s: line %d has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only", path, line)
 		return
 	}
 	tree, err := yaml.Parser().Unmarshal(text)
 	if err != nil {
-		s.problemf("%s is not valid YAML: %s", path, withoutContent(err))
+		s.faultyFile("%s is not valid YAML: %s", path, withoutContent(err))
 		return
 	}
 	values := map[string]any{}
@@ -145,10 +161,12 @@ func (s *settings) loadDotEnv(path string) {
 	}
 	variables, ok := parseDotEnv(text)
 	if !ok {
-		s.problemf("%s: line %d is not of the form NAME=value %s", path, badDotEnvLine(text), notShown)
+		s.faultyFile("%s: line %d is not of the form NAME=value %s", path, badDotEnvLine(text), notShown)
 		return
 	}
-	s.loadVariables(variables, origin{source: path, variables: true})
+	s.loadVariables(variables, origin{source: path, variables: true}, func(variable string) bool {
+		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables)
+	})
 }
 
 func (s *settings) loadEnviron(environ []string) {
@@ -161,19 +179,20 @@ func (s *settings) loadEnviron(environ []string) {
 		s.problemf("the environment: %w", err)
 		return
 	}
-	s.loadVariables(variables, origin{source: "the environment", variables: true})
+	s.loadVariables(variables, origin{source: "the environment", variables: true}, likelyTypo)
 }
 
-func (s *settings) loadVariables(variables map[string]any, from origin) {
+// loadVariables takes the variables that it knows. Of the others, it reports those that
+// are wrong here.
+func (s *settings) loadVariables(variables map[string]any, from origin, wrong func(variable string) bool) {
 	values := map[string]any{}
 	for _, variable := range slices.Sorted(maps.Keys(variables)) {
 		key, known := keyOf(variable)
 		switch {
 		case known && variables[variable] != "":
 			values[key] = variables[variable]
-		case !known && strings.HasPrefix(variable, limitsVariables):
-			s.problemf("%s in %s is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores",
-				variable, from.source)
+		case !known && wrong(variable):
+			s.unknownVariable(variable, from)
 		}
 	}
 	s.merge(values, from)
@@ -182,13 +201,29 @@ func (s *settings) loadVariables(variables map[string]any, from origin) {
 func (s *settings) readFile(path string) (text []byte, ok bool) {
 	text, err := file.Provider(path).ReadBytes()
 	if err != nil {
-		s.problemf("%s cannot be read: %w", path, fileFault(err))
+		s.faultyFile("%s cannot be read: %w", path, fileFault(err))
 		return nil, false
 	}
-	return text, true
+	// Some editors begin a file with a byte order mark.
+	return bytes.TrimPrefix(text, []byte("\ufeff")), true
+}
+
+func (s *settings) unknownVariable(variable string, from origin) {
+	allowed := "LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores"
+	if strings.HasPrefix(variable, redisVariables) {
+		allowed = strings.Join([]string{variableOf(keyURL), variableOf(keyPrefix), variableOf(keyTimeout)}, ", ")
+	}
+	if likelySecret(variable) {
+		variable = "a variable " + notShown
+	}
+	s.problemf("%s in %s is not a known variable; allowed: %s", variable, from.source, allowed)
 }
 
 func (s *settings) unknownKey(key string, from origin) {
+	if likelySecret(key) {
+		s.problemf("%s has a key %s that is not known", from.source, notShown)
+		return
+	}
 	s.problemf("%s in %s is not a known key; %s", key, from.source, suggestion(key))
 }
 

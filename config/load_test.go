@@ -109,6 +109,7 @@ func TestLoadRefuses(t *testing.T) {
 		prefixRule = "allowed: 1 to 64 printable ASCII characters other than the space, { and }"
 		nameRule   = "allowed: 1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
 		variables  = "is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores"
+		notation   = "has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only"
 		hidden     = "(not shown, as it may hold a password)"
 		api        = "LIMITS_API_"
 	)
@@ -132,6 +133,15 @@ func TestLoadRefuses(t *testing.T) {
 		"port list":          {yaml: "port: [80]", want: `port (config.yaml) is a list: a whole number is needed; allowed: 1 to 65535`},
 		"port duration":      {defaults: map[string]any{"port": time.Second}, want: `port (the program's defaults) is 1s: a whole number is needed; allowed: 1 to 65535`},
 		"port is a URL":      {env: []string{"PORT=redis://:pw@h"}, want: `port (PORT in the environment) is ` + hidden + `: a whole number is needed; allowed: 1 to 65535`},
+		"port plus":          {env: []string{"PORT=+80"}, want: `port (PORT in the environment) is "+80": write it without a plus sign or leading zeros, as 80; allowed: 1 to 65535`},
+		"port zeros":         {dotEnv: "PORT=0080", want: `port (PORT in test.env) is "0080": write it without a plus sign or leading zeros, as 80; allowed: 1 to 65535`},
+		"port octal":         {yaml: "redis:\n  prefix: a\nport: 010", want: `config.yaml: line 3 ` + notation},
+		"port octal 2":       {yaml: "port: 0o10", want: `config.yaml: line 1 ` + notation},
+		"port signed":        {yaml: "port: +80", want: `config.yaml: line 1 ` + notation},
+		"max underscore":     {yaml: "# max: 1\nlimits: {api: {window: 1s, \"max\": 1_000}}", want: `config.yaml: line 2 ` + notation},
+		"host":               {env: []string{"HOST=http://h"}, want: `host (HOST in the environment) is ` + hidden + `; allowed: a host name or an IP address`},
+		"host brackets":      {yaml: "host: '[::1]'", want: `host (config.yaml) is "[::1]"; allowed: a host name or an IP address`},
+		"host number":        {yaml: "host: 5", want: `host (config.yaml) is 5: a text is needed; allowed: a host name or an IP address`},
 		"port in .env":       {dotEnv: "PORT=x", want: `port (PORT in test.env) is "x": a whole number is needed; allowed: 1 to 65535`},
 		"prefix space":       {env: []string{"REDIS_PREFIX=a b"}, want: `redis.prefix (REDIS_PREFIX in the environment) is "a b"; ` + prefixRule},
 		"prefix brace":       {env: []string{"REDIS_PREFIX={a}"}, want: `redis.prefix (REDIS_PREFIX in the environment) is "{a}"; ` + prefixRule},
@@ -171,19 +181,24 @@ func TestLoadRefuses(t *testing.T) {
 		"max missing":        {yaml: "limits: {api: {window: 1s}}", want: `limits.api.max is not set: limit "api" needs it; set LIMITS_API_MAX in the environment, or limits.api.max in the YAML file, to a value such as 100`},
 		"unknown field":      {yaml: "limits: {api: {max: 1, windw: 1s, window: 1s}}", want: `limits.api.windw in config.yaml is not a known key; did you mean limits.api.window?`},
 		"unknown top":        {yaml: "prot: 80", want: `prot in config.yaml is not a known key; did you mean port?`},
-		"unknown section":    {yaml: "server: {a: 1, b: 2}", want: `server in config.yaml is not a known key; known are port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
+		"unknown section":    {yaml: "server: {a: 1, b: 2}", want: `server in config.yaml is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
 		"unknown redis":      {yaml: "redis: {urls: x}", want: `redis.urls in config.yaml is not a known key; did you mean redis.url?`},
-		"unknown default":    {defaults: map[string]any{"limits.api.limit": 1}, want: `limits.api.limit in the program's defaults is not a known key; known are port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
-		"nested default":     {defaults: map[string]any{"limits": map[string]any{}}, want: `limits in the program's defaults is not a known key; known are port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
+		"unknown default":    {defaults: map[string]any{"limits.api.limit": 1}, want: `limits.api.limit in the program's defaults is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
+		"url as default":     {defaults: map[string]any{"redis://:pw@h": 1}, want: `the program's defaults has a key ` + hidden + ` that is not known`},
+		"nested default":     {defaults: map[string]any{"limits": map[string]any{}}, want: `limits in the program's defaults is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
 		"odd default":        {defaults: map[string]any{"port": func() {}}, want: `port (the program's defaults) is a func(); allowed: a string, an integer or, for a duration, a time.Duration`},
 		"nil default":        {defaults: map[string]any{"port": nil}, want: `port (the program's defaults) is a <nil>; allowed: a string, an integer or, for a duration, a time.Duration`},
 		"float default":      {defaults: map[string]any{"port": 80.5}, want: `port (the program's defaults) is 80.5: a whole number is needed; allowed: 1 to 65535`},
-		"variable field":     {env: []string{"LIMITS_API_LIMIT=1"}, want: `LIMITS_API_LIMIT in the environment ` + variables},
+		"variable typo":      {env: []string{"LIMITS_API_MAXX=1"}, want: `LIMITS_API_MAXX in the environment ` + variables},
+		"variable typo 2":    {env: []string{"LIMITS_API_WINDW=1"}, want: `LIMITS_API_WINDW in the environment ` + variables},
+		"variable typo 3":    {env: []string{"LIMITS_API_windws=1"}, want: `LIMITS_API_windws in the environment ` + variables},
+		"variable secret":    {env: []string{"LIMITS_redis://:pw@h_MAX=1"}, want: `a variable ` + hidden + ` in the environment ` + variables},
 		"variable no name":   {env: []string{"LIMITS_MAX=1"}, want: `LIMITS_MAX in the environment ` + variables},
-		"variable empty":     {env: []string{"LIMITS_=1"}, want: `LIMITS_ in the environment ` + variables},
 		"variable case":      {env: []string{"LIMITS_Api_MAX=1"}, want: `LIMITS_Api_MAX in the environment ` + variables},
 		"variable hyphen":    {env: []string{"LIMITS_A-B_MAX=1"}, want: `LIMITS_A-B_MAX in the environment ` + variables},
 		"variable in .env":   {dotEnv: "LIMITS_API_PER=secret", want: `LIMITS_API_PER in test.env ` + variables},
+		"foreign in .env":    {dotEnv: "LIMITS_CPU=2", want: `LIMITS_CPU in test.env ` + variables},
+		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT`},
 		"name capitals":      {yaml: "limits: {API: {max: 1, window: 1s}}", want: `limits.API in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name hyphen":        {yaml: "limits: {per-user: {max: 1, window: 1s}}", want: `limits.per-user in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name long":          {yaml: "limits: {" + long + ": {max: 1, window: 1s}}", want: `limits.` + long + ` in config.yaml has a name that is not allowed for a limit; ` + nameRule},
@@ -225,16 +240,16 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func TestLoadReportsEverythingAtOnce(t *testing.T) {
-	inFiles(t, map[string]string{".env": "not a variable\n", "config.yaml": "limits: {api: {max: 0.5}}\nlog: debug"})
+	inFiles(t, map[string]string{".env": "REDIS_TLS=1\n", "config.yaml": "limits: {api: {max: 0.5}}\nlog: debug"})
 	_, err := config.Load(config.Sources{
 		YAML:    "config.yaml",
 		DotEnv:  ".env",
-		Environ: []string{"PORT=http", "LIMITS_X=1"},
+		Environ: []string{"PORT=http", "LIMITS_MAX=1"},
 	})
 	require.EqualError(t, err, strings.Join([]string{
-		`log in config.yaml is not a known key; known are port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`,
-		`.env: line 1 is not of the form NAME=value (not shown, as it may hold a password)`,
-		`LIMITS_X in the environment is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores`,
+		`log in config.yaml is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`,
+		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT`,
+		`LIMITS_MAX in the environment is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores`,
 		`port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535`,
 		required,
 		`limits.api.window is not set: limit "api" needs it; set LIMITS_API_WINDOW in the environment, or limits.api.window in the YAML file, to a value such as 15m`,
@@ -246,16 +261,74 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 }
 
 func TestLoadNamesAFileThatCannotBeRead(t *testing.T) {
-	t.Chdir(t.TempDir())
-	_, err := config.Load(config.Sources{YAML: "gone.yaml", DotEnv: "gone/.env", Environ: env("PORT=0")})
+	inFiles(t, map[string]string{"file": ""})
+	_, err := config.Load(config.Sources{YAML: "gone.yaml", DotEnv: "file/.env", Environ: env("PORT=0")})
 	require.EqualError(t, err, "gone.yaml cannot be read: no such file or directory\n"+
-		"gone/.env cannot be read: no such file or directory\n"+
+		"file/.env cannot be read: not a directory\n"+
 		`port (PORT in the environment) is "0"; allowed: 1 to 65535`)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorIs(t, err, config.ErrInvalid)
 
 	_, err = config.Load(config.Sources{YAML: ".", Environ: env()})
 	require.EqualError(t, err, ". cannot be read: is a directory")
+}
+
+func TestLoadNeedsNoDotEnv(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, path := range []string{".env", "gone/.env"} {
+		_, err := config.Load(config.Sources{DotEnv: path, Environ: env()})
+		require.NoError(t, err)
+	}
+}
+
+// What is missing may be in the file.
+func TestLoadDoesNotMissWhatABrokenFileMayHave(t *testing.T) {
+	inFiles(t, map[string]string{"bad.env": "no variable\n", "bad.yaml": "a: b: c", "octal.yaml": "port: 010"})
+	for fault, sources := range map[string]config.Sources{
+		"gone.yaml cannot be read: no such file or directory":                                  {YAML: "gone.yaml"},
+		". cannot be read: is a directory":                                                     {DotEnv: "."},
+		"bad.env: line 1 is not of the form NAME=value (not shown, as it may hold a password)": {DotEnv: "bad.env"},
+		"bad.yaml is not valid YAML: mapping values are not allowed in this context":           {YAML: "bad.yaml"},
+		"octal.yaml: line 1 has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only": {YAML: "octal.yaml"},
+	} {
+		sources.Environ = []string{"LIMITS_API_MAX=1"}
+		_, err := config.Load(sources)
+		require.EqualError(t, err, fault)
+	}
+}
+
+func TestLoadLeavesForeignVariablesAlone(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Sources{Environ: env(
+		"LIMITS_CPU=2", "LIMITS_=x", "LIMITS_MEMORY_MB=1", "LIMITS_CPU_MIN=1", "LIMITS_API_LIMIT=1",
+		// What Kubernetes sets for a Service named limits.
+		"LIMITS_SERVICE_HOST=10.0.0.1", "LIMITS_SERVICE_PORT=80", "LIMITS_SERVICE_PORT_HTTP=80", "LIMITS_SERVICE_PORT_MAIN=80",
+		"LIMITS_PORT=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP_PROTO=tcp",
+		"LIMITS_PORT_80_TCP_PORT=80", "LIMITS_PORT_80_TCP_ADDR=10.0.0.1", "REDIS_TIMOUT=1s", "REDIS_SERVICE_HOST=10.0.0.2",
+	)})
+	require.NoError(t, err)
+	assert.Empty(t, c.Limits)
+}
+
+func TestLoadTakesAByteOrderMark(t *testing.T) {
+	const mark = "\ufeff"
+	inFiles(t, map[string]string{".env": mark + "PORT=81\n", "config.yaml": mark + "# comment\n---\nredis: {prefix: p}\n"})
+	c, err := config.Load(config.Sources{YAML: "config.yaml", DotEnv: ".env", Environ: env()})
+	require.NoError(t, err)
+	assert.Equal(t, 81, c.Port)
+	assert.Equal(t, "p", c.Redis.Prefix)
+}
+
+func TestLoadHost(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"127.0.0.1", "::1", "0.0.0.0", "api.example", "localhost"} {
+		c, err := config.Load(config.Sources{Environ: env("HOST=" + host), Defaults: map[string]any{"host": "192.0.2.1"}})
+		require.NoError(t, err)
+		assert.Equal(t, host, c.Host)
+	}
+	c, err := config.Load(config.Sources{Environ: env("HOST=")})
+	require.NoError(t, err)
+	assert.Empty(t, c.Host)
 }
 
 func TestLoadLeavesTheDefaultsAlone(t *testing.T) {

@@ -69,6 +69,7 @@ func (m *monitor) dial(ctx context.Context, addr string, dialer *net.Dialer, tls
 		conn = secure
 		if err = secure.HandshakeContext(bounded); err != nil {
 			_ = plain.Close()
+			err = &handshakeError{err}
 		}
 	}
 	if err != nil {
@@ -135,7 +136,7 @@ func (m *monitor) markDown(addr string, conn *watchedConn, err error) {
 	n.down, n.err = true, err
 	m.mu.Unlock()
 	if first {
-		m.logger.Warn("redis connection failed", "addr", addr, "err", m.server.reason(err, 0))
+		m.logger.Warn("redis connection failed", "addr", addr, "error", m.server.reason(err, 0))
 	}
 }
 

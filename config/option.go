@@ -41,6 +41,10 @@ func (s *server) option() rueidis.ClientOption {
 		AlwaysRESP2:      s.resp2,
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
+
+		// A call that is given up before its answer else closes its connection, and
+		// when Redis hangs waits up to a second for that.
+		AlwaysPipelining: true,
 	}
 	if s.isTLS() {
 		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}

@@ -49,7 +49,7 @@ func (p *urlParser) query() {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		set, known := parameters[name]
 		if !known {
-			p.faultf("parameter %s is not known; allowed: %s", quoted(name), strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
+			p.faultf("parameter %s is not known; allowed: %s", quotedName(name), strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 			continue
 		}
 		if len(values[name]) > 1 && name != "addr" {
@@ -172,6 +172,14 @@ func setMasterSet(s *server, value string) string {
 	}
 	s.masterSet = value
 	return ""
+}
+
+// quotedName is the name of a parameter for a message, shown where shownQuery shows it.
+func quotedName(name string) string {
+	if !parameterName.MatchString(name) {
+		return "(not shown)"
+	}
+	return strconv.Quote(name)
 }
 
 // shownQuery is the query without values that may be secrets.

@@ -52,6 +52,21 @@ func serve(t *testing.T, handle func(net.Conn)) (addr string) {
 // blackHole accepts and never answers.
 func blackHole(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
+// answering gives every command the same answer.
+func answering(answer string) func(net.Conn) {
+	return func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for {
+			if _, err := readCommand(reader); err != nil {
+				return
+			}
+			if _, err := io.WriteString(conn, answer); err != nil {
+				return
+			}
+		}
+	}
+}
+
 // oldServer speaks just enough of the protocol to be connected to and asked for its
 // version.
 func oldServer(info string) func(net.Conn) {

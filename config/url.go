@@ -76,13 +76,16 @@ var (
 // the user or the password; the shown form of the URL is empty if it cannot be told
 // where those are.
 func parseURL(raw string) (u URL, faults []string) {
+	// One spelling, so that nobody who looks for memory:// misses another one.
 	if scheme, rest, _ := strings.Cut(raw, ":"); strings.EqualFold(scheme, schemeMemory) {
-		u.open = func() *server { return &server{scheme: schemeMemory} }
-		u.shown = "memory://"
-		if rest != "" && rest != "//" {
+		switch rest {
+		case "//":
+			return URL{shown: "memory://", open: func() *server { return &server{scheme: schemeMemory} }}, nil
+		case "":
+			return URL{}, []string{"to limit within this process only, write memory://"}
+		default:
 			return URL{}, []string{"memory:// takes nothing after it"}
 		}
-		return u, nil
 	}
 	if strings.TrimSpace(raw) != raw {
 		return URL{}, []string{"it begins or ends with a space or a line break"}

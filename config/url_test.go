@@ -118,7 +118,7 @@ func TestServerName(t *testing.T) {
 
 func TestURLInMemory(t *testing.T) {
 	t.Parallel()
-	for _, raw := range []string{"memory", "memory:", "memory://", "MEMORY://"} {
+	for _, raw := range []string{"memory://", "Memory://", "MEMORY://"} {
 		u, faults := parseURL(raw)
 		require.Empty(t, faults)
 		assert.True(t, Redis{URL: u}.InMemory())
@@ -167,6 +167,10 @@ func TestURLRefused(t *testing.T) {
 		{"memory://h", hidden + "memory:// takes nothing after it"},
 		{"memory:///", hidden + "memory:// takes nothing after it"},
 		{"memory://?db=1", hidden + "memory:// takes nothing after it"},
+		{"memory", hidden + "to limit within this process only, write memory://"},
+		{"memory:", hidden + "to limit within this process only, write memory://"},
+		{"MEMORY", hidden + "to limit within this process only, write memory://"},
+		{"memory:/", hidden + "memory:// takes nothing after it"},
 		{"memory:1", hidden + "memory:// takes nothing after it"},
 		{"redis://a,b", is("redis://xxxxx", "the host is not a host name or an IP address; give further nodes as ?addr=host:port")},
 		{"redis://h:0", is("redis://h:0", `the port is "0"; allowed: 1 to 65535`)},
@@ -205,7 +209,8 @@ func TestURLRefused(t *testing.T) {
 		{"redis://h?password=s3cret", is("redis://h?password=xxxxx", `parameter "password" is not known; `+unknown)},
 		{"redis://h?read_timeout=1s", is("redis://h?read_timeout=xxxxx", `parameter "read_timeout" is not known; `+unknown)},
 		{"redis://h?s3%3Dcret", is("redis://h?xxxxx=xxxxx", `parameter (not shown) is not known; `+unknown)},
-		{"redis://h?DB=1", is("redis://h?xxxxx=xxxxx", `parameter "DB" is not known; `+unknown)},
+		{"redis://h?DB=1", is("redis://h?xxxxx=xxxxx", `parameter (not shown) is not known; `+unknown)},
+		{"redis://h?s3cret", is("redis://h?xxxxx=xxxxx", `parameter (not shown) is not known; `+unknown)},
 		{"redis://h?a;b", is("redis://h?xxxxx", `its parameters are not well-formed; allowed: ?name=value&name=value, with special characters percent-encoded`)},
 		{"unix://", is("unix://", `the path of the Unix socket is missing; allowed: an absolute path, such as unix:///run/redis.sock`)},
 		{"unix:///", is("unix:///", `the path of the Unix socket is missing; allowed: an absolute path, such as unix:///run/redis.sock`)},

@@ -31,10 +31,13 @@ func (s *settings) integer(key, allowed string) (n int64, ok bool) {
 		why = ""
 	case value.Kind() == reflect.String:
 		n, err := strconv.ParseInt(value.String(), 10, 64)
-		if err == nil {
+		plain := strconv.FormatInt(n, 10)
+		switch {
+		case err == nil && plain == value.String():
 			return n, true
-		}
-		if errors.Is(err, strconv.ErrRange) {
+		case err == nil:
+			why = fmt.Sprintf(plainNumber, plain)
+		case errors.Is(err, strconv.ErrRange):
 			why = ""
 		}
 	}

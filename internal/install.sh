@@ -51,6 +51,13 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
+apt_lock='DPkg::Lock::Timeout=60'
+
+# A new machine or container has no package lists, an old one has old ones.
+apt_update() {
+	as_root apt-get -qq -o "$apt_lock" update || say "the package lists may be old"
+}
+
 # Debian starts the services of what it installs, unless a policy forbids it.
 apt_install() {
 	if [ ! -e /usr/sbin/policy-rc.d ]; then
@@ -58,15 +65,21 @@ apt_install() {
 		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
 		as_root chmod 755 "$policy"
 	fi
-	lock='DPkg::Lock::Timeout=60'
-	as_root apt-get -qq -o "$lock" update || say "the package lists may be old"
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -qq -y -o "$lock" --no-install-recommends install "$@"
+		apt-get -qq -y -o "$apt_lock" --no-install-recommends install "$@"
 }
+
+# The version of the package, if it is too old: then there is nothing to install.
+too_old=
 
 # It also starts them at every boot from then on. A service that was there before is
 # none of our business.
 apt_install_redis() {
+	version=$(apt-cache policy redis-server | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9][0-9.]*\).*/\2/p')
+	if [ -n "$version" ] && [ "${version%%.*}" -lt 7 ]; then
+		too_old=$version
+		return 1
+	fi
 	if has redis-server; then
 		apt_install redis-server
 		return
@@ -85,6 +98,7 @@ install() {
 		say "cannot install it: not root, and no sudo without a password"
 		return 1
 	elif has apt-get; then
+		apt_update
 		case $1 in redis) apt_install_redis ;; cc) apt_install gcc libc6-dev ;; *) apt_install "$1" ;; esac
 	elif has dnf; then
 		case $1 in
@@ -112,6 +126,11 @@ install() {
 advice() {
 	case $1 in
 	redis)
+		if [ -n "$too_old" ]; then
+			say "7.0 or later is needed, but the package of this system is Redis $too_old: start Docker, upgrade to"
+			say "  a newer release of the system, use the packages of redis.io, or set REDIS_URL=redis://host:6379"
+			return
+		fi
 		if has redis-server; then
 			say "redis-server is here, but 7.0 or later is needed, with redis-cli: $(redis-server --version | cut -d' ' -f1-3)"
 		fi

@@ -41,7 +41,8 @@ func login(c echo.Context) error {
 		Username string `json:"username"`
 		Password string `json:"password"`
 	}
-	if err := (&echo.DefaultBinder{}).BindBody(c, &credentials); err != nil {
+	err := (&echo.DefaultBinder{}).BindBody(c, &credentials)
+	if err != nil || credentials.Username == "" || credentials.Password == "" {
 		return echo.NewHTTPError(http.StatusBadRequest, "Send a JSON object with username and password, 16 KiB at most.").SetInternal(err)
 	}
 	return c.JSON(http.StatusOK, reply{Success: true, Message: "Logged in."})

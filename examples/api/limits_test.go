@@ -113,8 +113,11 @@ func TestBadBodiesAreRefused(t *testing.T) {
 	t.Parallel()
 	i := start(t, "REDIS_URL=memory://")
 	for name, body := range map[string]string{
-		"not JSON":  `{"username"`,
-		"too large": `{"username": "` + strings.Repeat("a", maxBody) + `"}`,
+		"none":        "",
+		"nobody":      `{"password": "x"}`,
+		"no password": `{"username": "ada"}`,
+		"not JSON":    `{"username"`,
+		"too large":   `{"username": "` + strings.Repeat("a", maxBody) + `"}`,
 	} {
 		r := i.do(t, http.MethodPost, "/api/users/login", body, "Content-Type", "application/json")
 		assert.Equal(t, http.StatusBadRequest, r.status, name)

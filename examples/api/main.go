@@ -10,8 +10,8 @@
 //
 // It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
 // PORT (3000), REDIS_URL, and what else package config knows, such as LIMITS_API_MAX
-// and LIMITS_LOGIN_WINDOW. SIGINT and SIGTERM end it once the requests it has are
-// answered.
+// and LIMITS_LOGIN_WINDOW, from the environment or a .env file in its folder. SIGINT and
+// SIGTERM end it once the requests it has are answered; a second one ends it at once.
 //
 // The client address is that of the connection. Behind a proxy that is the proxy's: see
 // the key functions of package echomw for how to trust a proxy's header, and only that.
@@ -27,6 +27,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does what it does to any program
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	err := run(ctx, os.Environ(), logger, nil)
 	stop()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -37,7 +38,11 @@ func answerError(logger *slog.Logger) echo.HTTPErrorHandler {
 			body.Message = http.StatusText(status)
 		}
 		if status >= http.StatusInternalServerError {
-			logger.ErrorContext(c.Request().Context(), "request failed",
+			level := slog.LevelError
+			if ctx := c.Request().Context(); ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				level = slog.LevelDebug // the client went away: nothing is wrong here
+			}
+			logger.Log(c.Request().Context(), level, "request failed",
 				"method", c.Request().Method, "route", c.Path(), "status", status, "error", err)
 		}
 		if err := c.JSON(status, body); err != nil {

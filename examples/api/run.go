@@ -39,7 +39,7 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	addr := net.JoinHostPort(host(environ), strconv.Itoa(cfg.Port))
+	addr := net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w; choose another PORT or HOST", err)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,8 +28,9 @@ func TestShutdownAnswersRequestsInFlight(t *testing.T) {
 
 	// The server says 100 Continue when the handler begins to read the body: from then
 	// on the request is in flight for sure.
+	const body = `{"username": "ada", "password": "x"}`
 	_, err = io.WriteString(conn, "POST /api/users/login HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"+
-		"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+		"Content-Length: "+strconv.Itoa(len(body))+"\r\nExpect: 100-continue\r\n\r\n")
 	require.NoError(t, err)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
@@ -49,7 +51,7 @@ func TestShutdownAnswersRequestsInFlight(t *testing.T) {
 	default:
 	}
 
-	_, err = io.WriteString(conn, "{}")
+	_, err = io.WriteString(conn, body)
 	require.NoError(t, err)
 	resp, err = http.ReadResponse(in, nil)
 	require.NoError(t, err)
@@ -120,9 +122,63 @@ func TestConnectionIsLogged(t *testing.T) {
 	assert.Contains(t, i.log.String(), "listening")
 }
 
-func TestHost(t *testing.T) {
+func TestSettingsComeFromTheDotEnvFileToo(t *testing.T) {
+	t.Chdir(t.TempDir())
+	cfg, err := load([]string{"REDIS_URL=memory://"})
+	require.NoError(t, err, "there need not be a file")
+	assert.Equal(t, "127.0.0.1", cfg.Host)
+	assert.Equal(t, 3000, cfg.Port)
+
+	require.NoError(t, os.WriteFile(".env", []byte("REDIS_URL=memory://\nHOST=0.0.0.0\nPORT=4000\n"), 0o600))
+	cfg, err = load([]string{"HOST=::1"})
+	require.NoError(t, err)
+	assert.Equal(t, "::1", cfg.Host)
+	assert.Equal(t, 4000, cfg.Port)
+}
+
+// The first signal asks, and the second one means it: here the process waits for a
+// request that never ends.
+func TestSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "127.0.0.1", host(nil))
-	assert.Equal(t, "127.0.0.1", host([]string{"HOST=", "HOSTNAME=x"}))
-	assert.Equal(t, "0.0.0.0", host([]string{"HOST=::1", "HOST=0.0.0.0"}))
+	port, err := freePort()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), runMain+"=1", "REDIS_URL=memory://", "PORT="+port)
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(stderr)
+	await := func(text string) {
+		for lines.Scan() && !strings.Contains(lines.Text(), text) {
+			continue
+		}
+	}
+	await("listening")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = io.WriteString(conn, "POST /api/users/login HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	_, err = http.ReadResponse(bufio.NewReader(conn), nil) // the handler reads
+	require.NoError(t, err)
+
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	await("shutting down")
+	// The signals are given back at about the time of that line, maybe just after it.
+	ended := make(chan error, 1)
+	go func() {
+		_, _ = io.Copy(io.Discard, stderr)
+		ended <- cmd.Wait()
+	}()
+	for err = nil; err == nil; {
+		select {
+		case err = <-ended:
+		default:
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	assert.True(t, status.Signaled(), "it ended by the signal, and not by itself: %v", err)
 }

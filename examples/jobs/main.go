@@ -1,14 +1,16 @@
 // Command jobs is a queue worker with a quota: it works off 9 jobs, and starts no more
 // than 3 in any 2 seconds, together with every other worker on the same REDIS_URL. There
 // is no HTTP in it. The environment can have another limit, in LIMITS_JOBS_MAX and
-// LIMITS_JOBS_WINDOW.
+// LIMITS_JOBS_WINDOW. SIGINT and SIGTERM end it before its next job.
 package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/config"
@@ -16,7 +18,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does what it does to any program
 	err := run(ctx, os.Environ(), 9, func(job int) { slog.Info("job started", "job", job) })
 	stop()
 	if err != nil {
@@ -25,7 +28,16 @@ func main() {
 	}
 }
 
+// run returns nil when ctx is cancelled: that is how the worker is told to end.
 func run(ctx context.Context, environ []string, jobs int, work func(job int)) error {
+	err := workOff(ctx, environ, jobs, work)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func workOff(ctx context.Context, environ []string, jobs int, work func(job int)) error {
 	cfg, err := config.Load(config.Sources{Environ: environ, Defaults: map[string]any{
 		"limits.jobs.max": 3, "limits.jobs.window": "2s",
 	}})
@@ -71,5 +83,9 @@ func openStore(ctx context.Context, redis config.Redis) (slidingwindow.Store, fu
 		return nil, nil, err
 	}
 	store, err := slidingwindow.NewRedisStore(client, redis.Store())
-	return store, client.Close, err
+	if err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	return store, client.Close, nil
 }

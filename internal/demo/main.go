@@ -51,12 +51,18 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	screen := newScreen(os.Stdout, os.Getenv)
-	show := showcase
+	// Before anything is brought up: what is wrong here is wrong with it, too.
+	environ, file, show := []string{setRedisURL + os.Getenv("REDIS_URL")}, "", showcase
 	if *serve {
-		show = serveOne
+		environ, file, show = os.Environ(), dotEnv, serveOne
 	}
-	err = show(ctx, screen, program, ways(os.Getenv("REDIS_URL"), *installer))
+	cfg, err := load(environ, file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo: "+err.Error())
+		return exitFailed
+	}
+	screen := newScreen(os.Stdout, os.Getenv)
+	err = show(ctx, screen, program, cfg, ways(cfg.Redis, *installer))
 	interrupted := ctx.Err() != nil
 	switch {
 	case *serve && err == nil:

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 )
 
@@ -18,7 +18,7 @@ const memoryURL = "memory://"
 
 // redis is a Redis that the instances can use.
 type redis struct {
-	url    string
+	url    string // empty if they know it already
 	what   string // for people to read: no password in it
 	ours   bool   // nobody else uses it
 	memory bool   // there is none
@@ -32,9 +32,9 @@ type way struct {
 }
 
 // ways are the ways to try, in this order. The last one cannot fail.
-func ways(redisURL, installer string) []way {
-	if redisURL != "" {
-		return []way{{"REDIS_URL", given(redisURL)}}
+func ways(settings config.Redis, installer string) []way {
+	if settings.URL.String() != noURL {
+		return []way{{"REDIS_URL", given(settings)}}
 	}
 	return []way{
 		{"Docker", container},
@@ -63,16 +63,12 @@ func bringUp(ctx context.Context, screen *screen, ways []way) (redis, error) {
 	return redis{}, errors.New("no Redis; start one and set REDIS_URL=redis://host:6379")
 }
 
-func given(redisURL string) func(context.Context, func(string)) (redis, error) {
+func given(settings config.Redis) func(context.Context, func(string)) (redis, error) {
 	return func(context.Context, func(string)) (redis, error) {
-		if strings.HasPrefix(redisURL, memoryURL) {
+		if settings.InMemory() {
 			return noRedis, nil
 		}
-		what := "the one of REDIS_URL"
-		if u, err := url.Parse(redisURL); err == nil && u.Host != "" {
-			what = u.Host + ", from REDIS_URL"
-		}
-		return redis{url: redisURL, what: what, stop: func() error { return nil }}, nil
+		return redis{what: settings.URL.String() + ", from REDIS_URL", stop: func() error { return nil }}, nil
 	}
 }
 

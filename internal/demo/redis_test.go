@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
 )
 
 func found(url string) func(context.Context, func(string)) (redis, error) {
@@ -43,33 +45,52 @@ func TestBringUpEndsWhatItStartedWhenInterrupted(t *testing.T) {
 	assert.True(t, stopped)
 }
 
+func settings(t *testing.T, url string) config.Redis {
+	t.Helper()
+	cfg, err := load([]string{setRedisURL + url}, "")
+	require.NoError(t, err)
+	return cfg.Redis
+}
+
 func TestGivenRedisIsTheOnlyWay(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
 	for url, want := range map[string]string{
-		"redis://user:" + password + "@redis.test:6379/1": "redis.test:6379, from REDIS_URL",
-		"redis://:" + password + "@redis.test":            "redis.test, from REDIS_URL",
-		"unix://:" + password + "@/run/redis.sock":        "the one of REDIS_URL",
-		"redis://" + password + "%zz@host":                "the one of REDIS_URL",
-		password:                                          "the one of REDIS_URL",
+		"redis://user:" + password + "@redis.test:6379/1": "redis://xxxxx@redis.test:6379/1, from REDIS_URL",
+		"redis://redis.test":                              "redis://redis.test, from REDIS_URL",
+		"unix://:" + password + "@/run/redis.sock":        "unix://xxxxx@/run/redis.sock, from REDIS_URL",
 	} {
-		ways := ways(url, "")
+		ways := ways(settings(t, url), "")
 		require.Len(t, ways, 1)
 		redis, err := ways[0].find(t.Context(), nil)
 		require.NoError(t, err)
-		assert.Equal(t, url, redis.url)
+		assert.Equal(t, []string{setRedisURL + url}, instanceEnviron([]string{setRedisURL + url}, redis))
 		assert.Equal(t, want, redis.what)
 		assert.False(t, redis.ours)
+		assert.False(t, redis.memory)
+	}
+}
+
+// However it is spelled, it is one process.
+func TestGivenMemoryIsNoRedis(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"memory://", "MEMORY://"} {
+		ways := ways(settings(t, url), "")
+		require.Len(t, ways, 1)
+		redis, err := ways[0].find(t.Context(), nil)
+		require.NoError(t, err)
+		assert.True(t, redis.memory)
 	}
 }
 
 func TestMemoryIsTheLastWay(t *testing.T) {
 	t.Parallel()
-	all := ways("", "")
+	all := ways(settings(t, ""), "")
+	require.Greater(t, len(all), 1)
 	redis, err := all[len(all)-1].find(t.Context(), nil)
 	require.NoError(t, err)
 	assert.True(t, redis.memory)
-	assert.Equal(t, memoryURL, redis.url)
+	assert.Equal(t, []string{setRedisURL + memoryURL}, instanceEnviron(nil, redis))
 }
 
 func TestDemoEnvironKeepsOthersSettingsOut(t *testing.T) {
@@ -85,5 +106,7 @@ func TestDemoEnvironKeepsOthersSettingsOut(t *testing.T) {
 	assert.NotContains(t, ours, "LIMITS_X_MAX=1")
 	assert.Contains(t, ours, "LIMITS_API_MAX=10")
 
-	assert.Contains(t, demoEnviron(environ, redis{url: "redis://b"}), "REDIS_PASSWORD=p")
+	given := demoEnviron(environ, redis{})
+	assert.Contains(t, given, "REDIS_PASSWORD=p")
+	assert.Contains(t, given, "REDIS_URL=redis://b")
 }

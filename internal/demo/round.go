@@ -18,6 +18,7 @@ type round struct {
 	window   time.Duration
 	method   string
 	path     string
+	body     string // JSON; empty for none
 	requests int
 }
 
@@ -46,9 +47,12 @@ func (r round) send(ctx context.Context, instances []*instance, each func(answer
 }
 
 func (r round) ask(ctx context.Context, i *instance) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, i.url+r.path, nil)
+	req, err := http.NewRequestWithContext(ctx, r.method, i.url+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return answer{}, err
+	}
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := client.Do(req)
 	if err != nil {

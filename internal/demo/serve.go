@@ -1,25 +1,25 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/internal/subprocess"
 )
 
+// The file that the API reads, too.
+const dotEnv = ".env"
+
 // serveOne runs one instance, in the folder, in the environment and with the output of
 // this process, until ctx ends.
-func serveOne(ctx context.Context, screen *screen, api string, ways []way) (err error) {
-	if os.Getenv("REDIS_URL") == "" && dotEnvSuffices() {
-		screen.field("Redis", "the one of REDIS_URL in "+dotEnv)
-		return serveUntil(ctx, screen, api, os.Environ())
-	}
+func serveOne(ctx context.Context, screen *screen, api string, cfg *config.Config, ways []way) (err error) {
 	redis, err := bringUp(ctx, screen, ways)
 	if err != nil {
 		return err
@@ -28,12 +28,25 @@ func serveOne(ctx context.Context, screen *screen, api string, ways []way) (err 
 		screen.field("", "this instance shares its quota with no other one")
 	}
 	defer func() { err = errors.Join(err, redis.stop()) }()
-	return serveUntil(ctx, screen, api, append(os.Environ(), "REDIS_URL="+redis.url))
+	screen.field("Try", "curl -i "+apiURL(cfg)+"/api/products")
+	screen.field("End", "Ctrl-C")
+	return serveUntil(ctx, api, instanceEnviron(os.Environ(), redis))
 }
 
-func serveUntil(ctx context.Context, screen *screen, api string, environ []string) error {
-	screen.field("Try", "curl -i http://127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "3000")+"/api/products")
-	screen.field("End", "Ctrl-C")
+// apiURL is where the API of these settings answers.
+func apiURL(cfg *config.Config) string {
+	return "http://" + net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
+}
+
+// instanceEnviron is environ with the URL of a Redis that it may not have.
+func instanceEnviron(environ []string, redis redis) []string {
+	if redis.url == "" {
+		return environ
+	}
+	return append(environ, setRedisURL+redis.url)
+}
+
+func serveUntil(ctx context.Context, api string, environ []string) error {
 	cmd := exec.Command(api) // not CommandContext: it is asked to end, not killed
 	cmd.Env = environ
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -54,16 +67,4 @@ func serveUntil(ctx context.Context, screen *screen, api string, environ []strin
 		return fmt.Errorf("the API failed: %w", err)
 	}
 	return nil
-}
-
-// The file that the API reads, too.
-const dotEnv = ".env"
-
-// dotEnvSuffices tells whether the API finds its Redis in a .env file.
-func dotEnvSuffices() bool {
-	if _, err := os.Stat(dotEnv); err != nil {
-		return false
-	}
-	_, err := config.Load(config.Sources{DotEnv: dotEnv})
-	return err == nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
 )
 
 // Small limits, so that they are reached at once; and a short window, so that what stays
@@ -20,7 +22,7 @@ const (
 )
 
 // showcase is the demo.
-func showcase(ctx context.Context, screen *screen, api string, ways []way) error {
+func showcase(ctx context.Context, screen *screen, api string, _ *config.Config, ways []way) error {
 	screen.print("\n" + screen.bold("One quota for all instances") + "\n")
 	redis, err := bringUp(ctx, screen, ways)
 	if err != nil {
@@ -37,7 +39,8 @@ func showcase(ctx context.Context, screen *screen, api string, ways []way) error
 		},
 		{
 			title: "Logging in", limit: "login", max: loginMax, window: demoWindow,
-			method: http.MethodPost, path: "/api/users/login", requests: loginMax + 2,
+			method: http.MethodPost, path: "/api/users/login", body: `{"username": "ada", "password": "x"}`,
+			requests: loginMax + 2,
 		},
 	} {
 		if err := play(ctx, screen, api, redis, names, round); err != nil {
@@ -103,8 +106,7 @@ func demoEnviron(environ []string, redis redis) []string {
 		}
 		kept = append(kept, setting)
 	}
-	return append(kept,
-		"REDIS_URL="+redis.url,
+	return append(instanceEnviron(kept, redis),
 		"REDIS_PREFIX=demo-"+rand.Text()[:10],
 		"REDIS_TIMEOUT=10s", // a busy computer is no reason to fail
 		fmt.Sprintf("LIMITS_API_MAX=%d", apiMax), fmt.Sprintf("LIMITS_API_WINDOW=%s", demoWindow),
