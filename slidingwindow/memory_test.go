@@ -158,6 +158,25 @@ func TestCallOnAnotherLimitDoesNotUnprotectARefusedKey(t *testing.T) {
 	assert.False(t, allow(t, login, "attacker"))
 }
 
+func TestLongerRefusalProtectsForLonger(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now})
+	per := func(window time.Duration) *slidingwindow.Limiter {
+		return newLimiter(t, store, slidingwindow.Limit{Max: 1, Window: window})
+	}
+	refuse := func(l *slidingwindow.Limiter, key string) {
+		require.True(t, allow(t, l, key))
+		require.False(t, allow(t, l, key))
+	}
+	refuse(per(10*time.Second), "long")
+	refuse(per(30*time.Second), "short")
+	refuse(per(100*time.Second), "long")
+	clock.Advance(40 * time.Second)
+	require.True(t, allow(t, per(time.Minute), "new"))
+	assert.False(t, allow(t, per(100*time.Second), "long"))
+}
+
 func TestPromise5_IdleKeysAreForgottenAsOthersAreUsed(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
