@@ -42,10 +42,10 @@ func (m *monitor) explain(ctx context.Context, err error, bound time.Duration) e
 	all := strings.Join(m.server.addrs, ", ")
 	_, isReply := serverReply(err)
 	switch {
-	case told:
 	case ctx.Err() != nil:
 		cause := contextCause(ctx)
 		errs = append(errs, &connectError{"cannot reach redis at " + all + ": the context ended first: " + cause.Error(), cause})
+	case told:
 	case isReply || errors.Is(err, rueidis.ErrNoCache):
 		errs = append(errs, errors.New(m.server.explainReply(all, err)))
 	case len(errs) > 0:

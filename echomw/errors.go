@@ -34,7 +34,11 @@ func keyFailure(err error) *echo.HTTPError {
 	}
 	var wrapped *echo.HTTPError
 	if errors.As(err, &wrapped) && isFailureStatus(wrapped.Code) {
-		return &echo.HTTPError{Code: wrapped.Code, Message: wrapped.Message, Internal: err}
+		message := wrapped.Message
+		if text, ok := message.(string); ok {
+			message = publicText(text)
+		}
+		return &echo.HTTPError{Code: wrapped.Code, Message: message, Internal: err}
 	}
 	return statusError(http.StatusForbidden, err)
 }

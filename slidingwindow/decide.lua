@@ -61,25 +61,33 @@ end
 --   now    the clock, or the time of the newest entry if the clock was set back
 --   used   units in the window
 --   left   entries, by rank from 0, that left the window (with "extra", if there)
---   extra  units beyond one per entry still in the window; nil if there never were any
+--   extra  units beyond one per entry still in the window; nil without a member "extra"
 local function read(key, window)
   local log = {key = key, window = window, now = now, used = redis.call('ZCARD', key), left = 0}
   if log.used == 0 then
     return log
   end
   local entries = log.used
-  if redis.call('ZCOUNT', key, '(' .. str(now - window), str(now)) == entries then
+  -- On a machine whose clock was never set, now may be less than window.
+  if redis.call('ZCOUNT', key, '(' .. str(math.max(0, now - window)), str(now)) == entries then
     return log
   end
   -- Something has left the window, or costs several units, or is ahead of the clock.
   log.now = math.max(now, at(redis.call('ZRANGE', key, -1, -1)[1]))
-  log.left = redis.call('ZCOUNT', key, '-inf', str(log.now - window))
+  log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(0, log.now - window)))
   log.used = entries - log.left
   if log.left > 0 and redis.call('ZRANGE', key, 0, 0)[1] == 'extra' then
-    log.extra = -tonumber(redis.call('ZSCORE', key, 'extra'))
-    each(key, 1, log.left - 1, function(member)
-      log.extra = log.extra - (units(member) - 1)
-    end)
+    log.extra = 0
+    if log.used < log.left then
+      each(key, log.left, entries - 1, function(member)
+        log.extra = log.extra + units(member) - 1
+      end)
+    else
+      log.extra = -tonumber(redis.call('ZSCORE', key, 'extra'))
+      each(key, 1, log.left - 1, function(member)
+        log.extra = log.extra - (units(member) - 1)
+      end)
+    end
     log.used = log.used + log.extra
   end
   return log

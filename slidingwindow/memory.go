@@ -34,9 +34,9 @@ type MemoryConfig struct {
 
 // MemoryStore is a [Store] within one process, for tests, for programs that run
 // once, and for development. It keeps the promises of [RedisStore], but for the
-// sharing, and runs no goroutine: calls forget, by and by, the keys that were idle
-// for two windows. Its methods never fail, except when the caller's context has
-// ended. A decision on one limit of a known key allocates nothing.
+// sharing, and runs no goroutine: a call forgets the least recently used key, if
+// it was idle for two windows. Its methods never fail, except when the caller's context has
+// ended. A decision on one limit of a key in use allocates nothing.
 //
 // A log takes 16 bytes for each allowed call of the last window.
 type MemoryStore struct {

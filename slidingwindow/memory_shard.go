@@ -25,6 +25,7 @@ type subject struct {
 	key     string
 	logs    []*memoryLog
 	expires int64 // ns; when the last of its logs is gone
+	used    int64 // ns; when a call was last decided
 
 	refusedUntil int64 // ns
 	refusedIndex int   // where it is in refused, or notRefused
@@ -54,6 +55,7 @@ func (s *shard) take(req Request, now int64) Decision {
 		s.use(subj, now)
 		s.forgetIdle(now)
 	case subj != nil:
+		subj.used = now
 		s.refuse(subj, now+int64(decision.RetryAfter))
 	}
 	return decision
@@ -141,17 +143,18 @@ func (s *shard) insert(key string, now int64) *subject {
 	return subj
 }
 
-// victim is the subject to forget for a new one: one that is no longer refused and has
-// not come back; else the least recently used one that is not refused; else the one
-// that may come back first.
+// victim is the subject to forget for a new one: the least recently used one that is not
+// refused, be it that it never was or that it may come back; else the one that may come
+// back first.
 func (s *shard) victim(now int64) *subject {
-	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now {
+	last := s.open.prev
+	if last == &s.open {
 		return s.refused[0]
 	}
-	if last := s.open.prev; last != &s.open {
-		return last
+	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now && s.refused[0].used < last.used {
+		return s.refused[0]
 	}
-	return s.refused[0]
+	return last
 }
 
 // forgetIdle forgets a key or two whose logs are gone, so that a store that is in use does
@@ -167,6 +170,7 @@ func (s *shard) forgetIdle(now int64) {
 
 // use makes subj the most recently used one.
 func (s *shard) use(subj *subject, now int64) {
+	subj.used = now
 	if subj.refusedIndex != notRefused {
 		if subj.refusedUntil > now {
 			return // another limit still refuses it
@@ -217,12 +221,12 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 	return nil
 }
 
-// add logs units of a limit. A new log takes the place of those that are gone: one key
-// may meet any number of limits over time.
+// add logs units of a limit, and forgets the logs that are gone: one key may meet any
+// number of limits over time.
 func (subj *subject) add(limit Limit, units, now int64) {
+	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.expires <= now })
 	log := subj.find(limit.Name, now)
 	if log == nil {
-		subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.expires <= now })
 		log = &memoryLog{name: limit.Name}
 		subj.logs = append(subj.logs, log)
 	}

@@ -158,6 +158,44 @@ func TestCallOnAnotherLimitDoesNotUnprotectARefusedKey(t *testing.T) {
 	assert.False(t, allow(t, login, "attacker"))
 }
 
+func TestKeyThatWaitedItsRefusalOutIsNotForgottenBeforeOlderOnes(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 5, Clock: clock.Now}), slidingwindow.PerMinute(10))
+	for i := range 4 {
+		require.True(t, allow(t, l, fmt.Sprint("idle ", i)))
+	}
+	clock.Advance(time.Second)
+	for range 10 {
+		require.True(t, allow(t, l, "abuser"))
+		clock.Advance(time.Second)
+	}
+	d, err := l.Allow(t.Context(), "abuser")
+	require.NoError(t, err)
+	require.False(t, d.Allowed)
+	clock.Advance(d.RetryAfter)
+	require.True(t, allow(t, l, "new"))
+	d, err = l.Peek(t.Context(), "abuser")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, d.Remaining)
+}
+
+func TestLogsOfALiveKeyAreForgotten(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	burst := newLimiter(t, store, slidingwindow.Limit{Name: "burst", Max: 10_000, Window: time.Second})
+	slow := newLimiter(t, store, slidingwindow.Limit{Name: "slow", Max: 10, Window: time.Hour})
+	require.True(t, allow(t, slow, "k"))
+	for range 10_000 {
+		require.True(t, allow(t, burst, "k"))
+		clock.Advance(time.Nanosecond)
+	}
+	clock.Advance(2 * time.Second)
+	require.True(t, allow(t, slow, "k"))
+	assert.LessOrEqual(t, store.Entries(), 4)
+}
+
 func TestLongerRefusalProtectsForLonger(t *testing.T) {
 	t.Parallel()
 	clock := newClock()

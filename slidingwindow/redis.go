@@ -41,9 +41,10 @@ type RedisConfig struct {
 // A log is one sorted set, with one entry for each allowed call of the last window:
 // about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 40 if
 // the call took several units, and about 130 bytes each beyond. It expires by itself, at
-// most two windows after the last allowed call. What a call costs Redis does not grow
-// with the log, but for calls of several units: a refusal then reads as many entries as
-// must leave before the cost fits.
+// most two windows after the last allowed call. What a call costs Redis hardly grows with
+// the log, unless there are calls of several units in it: to count, a call then reads the
+// entries inside or outside of the window, whichever are fewer (an allowed call removes
+// those outside), and a refusal those that must leave before the cost fits.
 type RedisStore struct {
 	client  rueidis.Client
 	prefix  string

@@ -217,6 +217,27 @@ func TestPromise5_TimeToLiveIsRoundedUp(t *testing.T) {
 	}
 }
 
+// Some boards have no clock of their own, and begin at 1970.
+func TestClockThatWasNeverSet(t *testing.T) {
+	t.Parallel()
+	h, _ := redisHarness(t, redistest.Client(t))
+	h.Advance(time.Unix(60, 0).Sub(storetest.Epoch))
+	l, err := slidingwindow.New(h.Store, slidingwindow.PerHour(10))
+	require.NoError(t, err)
+	take := func(n int64) slidingwindow.Decision {
+		d, err := l.AllowN(t.Context(), "k", n)
+		require.NoError(t, err)
+		return d
+	}
+	require.EqualValues(t, 6, take(4).Remaining)
+	require.EqualValues(t, 5, take(1).Remaining)
+	h.Advance(time.Minute)
+	require.EqualValues(t, 1, take(4).Remaining)
+	require.Equal(t, 59*time.Minute, take(4).RetryAfter)
+	h.Advance(59 * time.Minute)
+	require.EqualValues(t, 2, take(4).Remaining)
+}
+
 // Logs of single units are the cheap ones, so a log becomes one again.
 func TestSumOfDearCallsLeavesTheLogWithThem(t *testing.T) {
 	t.Parallel()

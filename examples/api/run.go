@@ -41,6 +41,9 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 	}
 	addr := net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end while it looked HOST up
+	}
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w; choose another PORT or HOST", err)
 	}
