@@ -58,16 +58,17 @@ local function each(key, from, to, visit)
 end
 
 -- What the log of KEYS[i] says, at the time that it must be judged at:
---   now    the clock, or the time of the newest entry if the clock was set back
---   used   units in the window
---   left   entries, by rank from 0, that left the window (with "extra", if there)
---   extra  units beyond one per entry still in the window; nil without a member "extra"
+--   now      the clock, or the time of the newest entry if the clock was set back
+--   used     units in the window
+--   entries  in all (with "extra", if there)
+--   left     of these, by rank from 0, that left the window (with "extra", if there)
+--   extra    units beyond one per entry still in the window; nil without a member "extra"
 local function read(key, window)
-  local log = {key = key, window = window, now = now, used = redis.call('ZCARD', key), left = 0}
-  if log.used == 0 then
+  local entries = redis.call('ZCARD', key)
+  local log = {key = key, window = window, now = now, used = entries, entries = entries, left = 0}
+  if entries == 0 then
     return log
   end
-  local entries = log.used
   -- On a machine whose clock was never set, now may be less than window.
   if redis.call('ZCOUNT', key, '(' .. str(math.max(0, now - window)), str(now)) == entries then
     return log
@@ -99,7 +100,7 @@ local function freed(log, need)
     return at(redis.call('ZRANGE', log.key, log.left + need - 1, log.left + need - 1)[1]) + log.window
   end
   local last
-  each(log.key, log.left, redis.call('ZCARD', log.key) - 1, function(member)
+  each(log.key, log.left, log.entries - 1, function(member)
     last, need = member, need - units(member)
     return need <= 0
   end)

@@ -48,6 +48,9 @@ func (l *memoryLog) sumBefore(i int) int64 {
 	return l.entry(i - 1).sum
 }
 
+// gone tells whether nothing of the log is remembered any more.
+func (l *memoryLog) gone(now int64) bool { return l.expires <= now }
+
 // clock is the time to judge and log at: now, or that of the newest entry if the
 // clock was set back.
 func (l *memoryLog) clock(now int64) int64 {

@@ -22,10 +22,9 @@ type shard struct {
 
 // subject is one key: its logs, by limit name.
 type subject struct {
-	key     string
-	logs    []*memoryLog
-	expires int64 // ns; when the last of its logs is gone
-	used    int64 // ns; when a call was last decided
+	key  string
+	logs []*memoryLog
+	used int64 // ns; when a call was last decided
 
 	refusedUntil int64 // ns
 	refusedIndex int   // where it is in refused, or notRefused
@@ -49,9 +48,7 @@ func (s *shard) take(req Request, now int64) Decision {
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
-		for _, limit := range req.Limits {
-			subj.add(limit, req.Cost, now)
-		}
+		subj.add(req.Limits, req.Cost, now)
 		s.use(subj, now)
 		s.forgetIdle(now)
 	case subj != nil:
@@ -66,7 +63,7 @@ func (s *shard) take(req Request, now int64) Decision {
 func judge(subj *subject, req Request, now int64) Decision {
 	if len(req.Limits) == 1 { // allocates nothing
 		status := judgeLimit(subj, req.Limits[0], req.Cost, now)
-		granted := grant(req, status.RetryAfter == 0)
+		granted := req.granted(status.RetryAfter == 0)
 		if granted > 0 {
 			status = status.afterTaking(granted)
 		}
@@ -78,7 +75,7 @@ func judge(subj *subject, req Request, now int64) Decision {
 		statuses[i] = judgeLimit(subj, limit, req.Cost, now)
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
-	granted := grant(req, allowed)
+	granted := req.granted(allowed)
 	if granted > 0 {
 		for i := range statuses {
 			statuses[i] = statuses[i].afterTaking(granted)
@@ -102,13 +99,6 @@ func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
 		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
 	}
 	return status
-}
-
-func grant(req Request, allowed bool) int64 {
-	if !allowed || req.Peek {
-		return 0
-	}
-	return req.Cost
 }
 
 func (s Status) afterTaking(granted int64) Status {
@@ -160,10 +150,10 @@ func (s *shard) victim(now int64) *subject {
 // forgetIdle forgets a key or two whose logs are gone, so that a store that is in use does
 // not keep what a busier time left.
 func (s *shard) forgetIdle(now int64) {
-	if last := s.open.prev; last != &s.open && last.expires <= now {
+	if last := s.open.prev; last != &s.open && last.gone(now) {
 		s.remove(last)
 	}
-	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now && s.refused[0].expires <= now {
+	if len(s.refused) > 0 && s.refused[0].refusedUntil <= now && s.refused[0].gone(now) {
 		s.remove(s.refused[0])
 	}
 }
@@ -213,7 +203,7 @@ func (subj *subject) unlink() {
 func (subj *subject) find(name string, now int64) *memoryLog {
 	if subj != nil {
 		for _, log := range subj.logs {
-			if log.name == name && log.expires > now {
+			if log.name == name && !log.gone(now) {
 				return log
 			}
 		}
@@ -221,20 +211,28 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 	return nil
 }
 
-// add logs units of a limit, and forgets the logs that are gone: one key may meet any
+// add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(limit Limit, units, now int64) {
-	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.expires <= now })
-	log := subj.find(limit.Name, now)
-	if log == nil {
-		log = &memoryLog{name: limit.Name}
-		subj.logs = append(subj.logs, log)
+func (subj *subject) add(limits []Limit, units, now int64) {
+	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
+	for _, limit := range limits {
+		log := subj.find(limit.Name, now)
+		if log == nil {
+			log = &memoryLog{name: limit.Name}
+			subj.logs = append(subj.logs, log)
+		}
+		log.add(now, int64(limit.Window), units)
 	}
-	log.add(now, int64(limit.Window), units)
-	subj.expires = log.expires
+}
+
+// gone tells whether all of its logs are.
+func (subj *subject) gone(now int64) bool {
 	for _, log := range subj.logs {
-		subj.expires = max(subj.expires, log.expires)
+		if !log.gone(now) {
+			return false
+		}
 	}
+	return true
 }
 
 // refusals is a heap of the subjects that are refused, the one that may come back first

@@ -203,11 +203,7 @@ func decisionOf(req Request, reply []int64) (Decision, error) {
 		}
 		allowed = allowed && retry == 0
 	}
-	granted := int64(0)
-	if allowed && !req.Peek {
-		granted = req.Cost
-	}
-	return NewDecision(granted, statuses...), nil
+	return NewDecision(req.granted(allowed), statuses...), nil
 }
 
 // timeToLive is how long Redis keeps a log after an allowed call: two windows, in

@@ -35,3 +35,11 @@ type Request struct {
 	// and Remaining does not count the Cost.
 	Peek bool
 }
+
+// granted is how many units the request takes when it is allowed, or is not.
+func (r Request) granted(allowed bool) int64 {
+	if !allowed || r.Peek {
+		return 0
+	}
+	return r.Cost
+}

@@ -70,13 +70,6 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // URL is the server's redis:// URL.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// PID is the process's id while it runs, to send it signals.
-func (s *Server) PID() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cmd.Process.Pid
-}
-
 // Restart starts a stopped server again, on the same port and without its data.
 func (s *Server) Restart(ctx context.Context) error { return s.run(ctx) }
 
