@@ -73,6 +73,8 @@ func (s *stubStore) Take(ctx context.Context, req slidingwindow.Request) (slidin
 	return s.decision, s.err
 }
 
+func (s *stubStore) Refund(context.Context, string, slidingwindow.Decision) error { return s.err }
+
 func (s *stubStore) Reset(context.Context, string, []slidingwindow.Limit) error { return s.err }
 
 // newEcho serves GET, HEAD and POST of /users/:id with 200 behind the middleware.

@@ -6,15 +6,21 @@
 -- ARGV[3i]       max: units of limit i (i = 1..n)
 -- ARGV[3i+1]     window of limit i, us
 -- ARGV[3i+2]     time to live of the log of limit i, ms: twice its window, rounded up
--- RETURNS        3n integers; for each limit: used (units, after this call),
+-- RETURNS        4n integers; for each limit: used (units, after this call),
 --                retry (us until the cost fits, 0 if it does), reset (us until the
---                oldest counted hit leaves, 0 if there is none)
+--                oldest counted hit leaves, 0 if there is none), receipt (the digits of
+--                the member that was written, 0 if none was)
 --
 -- A log holds one entry per allowed call. Its score is the time of the call (us). Its
 -- member is that time and a counter, 19 digits that Redis packs into 8 bytes, so that
 -- two calls in one microsecond are two entries; a call of several units has "x<units>"
 -- after them. While there are such calls, a member "extra" sorts first: its score is
--- minus the units beyond one per entry.
+-- -0.5 less the units beyond one per entry.
+--
+-- refund.lua takes entries out. While the clock has not passed the time of one, a later
+-- call could be given the same member, and be taken for it: then it stays, with a score
+-- of 0, as one that has left the window, until the clock has passed it. "extra" is there as
+-- long as such entries are.
 --
 -- Everything is read before anything is written, because a script that fails does not
 -- roll back. A refusal writes nothing. Not idempotent: the Go side must not retry it.
@@ -63,6 +69,7 @@ end
 --   entries  in all (with "extra", if there)
 --   left     of these, by rank from 0, that left the window (with "extra", if there)
 --   extra    units beyond one per entry still in the window; nil without a member "extra"
+--   refunded entries that stay although they were refunded, from rank 1; only with extra
 local function read(key, window)
   local entries = redis.call('ZCARD', key)
   local log = {key = key, window = window, now = now, used = entries, entries = entries, left = 0}
@@ -74,18 +81,22 @@ local function read(key, window)
     return log
   end
   -- Something has left the window, or costs several units, or is ahead of the clock.
-  log.now = math.max(now, at(redis.call('ZRANGE', key, -1, -1)[1]))
+  local newest = redis.call('ZRANGE', key, -1, -1)[1]
+  if at(newest) > now and redis.call('ZSCORE', key, newest) ~= '0' then
+    log.now = at(newest)
+  end
   log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(0, log.now - window)))
   log.used = entries - log.left
   if log.left > 0 and redis.call('ZRANGE', key, 0, 0)[1] == 'extra' then
     log.extra = 0
+    log.refunded = redis.call('ZCOUNT', key, 0, 0)
     if log.used < log.left then
       each(key, log.left, entries - 1, function(member)
         log.extra = log.extra + units(member) - 1
       end)
     else
-      log.extra = -tonumber(redis.call('ZSCORE', key, 'extra'))
-      each(key, 1, log.left - 1, function(member)
+      log.extra = -tonumber(redis.call('ZSCORE', key, 'extra')) - 0.5
+      each(key, 1 + log.refunded, log.left - 1, function(member)
         log.extra = log.extra - (units(member) - 1)
       end)
     end
@@ -107,6 +118,7 @@ local function freed(log, need)
   return at(last) + log.window
 end
 
+-- Returns the digits of the new member.
 local function write(log, ttl)
   -- This is the script's first write: a Redis that is out of memory or read-only
   -- refuses it, and nothing has changed.
@@ -114,25 +126,32 @@ local function write(log, ttl)
   local count = 0
   local score = str(log.now)
   while redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
-    count = count > 0 and count + 1 or redis.call('ZCOUNT', log.key, score, score)
+    count = math.max(count + 1, count == 0 and redis.call('ZCOUNT', log.key, score, score) or 0)
     if count > 999 then
       log.now, count = log.now + 1, 0
       score = str(log.now)
     end
   end
-  local first = log.extra and 1 or 0
+  local first, kept = 0, 0
+  if log.extra then
+    if log.refunded > 0 and at(redis.call('ZRANGE', log.key, log.refunded, log.refunded)[1]) >= now then
+      kept = log.refunded
+    end
+    first = 1 + kept
+  end
   if log.left > first then
     redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
   end
   if log.extra or cost > 1 then
     local extra = (log.extra or 0) + cost - 1
-    if extra > 0 then
-      redis.call('ZADD', log.key, str(-extra), 'extra')
+    if extra + kept > 0 then
+      redis.call('ZADD', log.key, string.format('%.1f', -extra - 0.5), 'extra')
     else
       redis.call('ZREM', log.key, 'extra')
     end
   end
   redis.call('PEXPIRE', log.key, ttl)
+  return score .. string.format('%03d', count)
 end
 
 local logs, reply = {}, {}
@@ -154,15 +173,15 @@ for i, key in ipairs(KEYS) do
   end
   allowed = allowed and retry == 0
   logs[i] = log
-  reply[3 * i - 2], reply[3 * i - 1], reply[3 * i] = log.used, retry, reset
+  reply[4 * i - 3], reply[4 * i - 2], reply[4 * i - 1], reply[4 * i] = log.used, retry, reset, 0
 end
 
 if allowed and ARGV[1] == 'take' then
   for i, log in ipairs(logs) do
-    write(log, ARGV[3 * i + 2])
-    reply[3 * i - 2] = log.used + cost
+    reply[4 * i] = write(log, ARGV[3 * i + 2])
+    reply[4 * i - 3] = log.used + cost
     if log.used == 0 then
-      reply[3 * i] = log.window
+      reply[4 * i - 1] = log.window
     end
   end
 end

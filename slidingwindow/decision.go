@@ -1,6 +1,9 @@
 package slidingwindow
 
-import "time"
+import (
+	"hash/maphash"
+	"time"
+)
 
 // Decision is the answer to one call.
 //
@@ -12,8 +15,13 @@ type Decision struct {
 	// them agreed.
 	Allowed bool
 
-	// Granted is how many units this call took: its cost when allowed, 0 when
-	// refused or from [Limiter.Peek].
+	// Reason tells how the answer came about.
+	Reason Reason
+
+	// Granted is how many units this call took, which is also what
+	// [Limiter.Refund] gives back: its cost when the store allowed it, else 0. It is 0
+	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
+	// the limiter is disabled or in shadow mode.
 	Granted int64
 
 	// Limit is the binding limit, to which Remaining, RetryAfter and ResetAfter
@@ -25,9 +33,9 @@ type Decision struct {
 	// of cost above 1 can be refused with some Remaining.
 	Remaining int64
 
-	// RetryAfter is 0 when Allowed, else how long until this same cost fits into
-	// every limit, if nothing else uses the key. It is exact: a call just before is
-	// refused. A limit with a Max of 0 gives its Window, although no wait helps.
+	// RetryAfter is 0 when the limits allow the call, else how long until this same cost
+	// fits into every limit, if nothing else uses the key. It is exact: a call just before
+	// is refused. A limit with a Max of 0 gives its Window, although no wait helps.
 	RetryAfter time.Duration
 
 	// ResetAfter is how long until the oldest counted hit leaves the window, which
@@ -37,7 +45,25 @@ type Decision struct {
 	// statuses is nil with a single limit, whose status is the Decision itself: so
 	// a decision on one limit allocates nothing.
 	statuses []Status
+
+	receipt int64  // that of the only status
+	keyHash uint64 // of the key that Granted was taken from
 }
+
+// Reason tells how a [Decision] came about. It is "" in the zero Decision, which is none.
+type Reason string
+
+// The reasons of the stores of this package and of [Limiter], and those that decorators
+// over a [Store] give. More may come: a switch over them needs a default.
+const (
+	ReasonAllowed  Reason = "allowed"   // the store allowed the call, and counted it unless it was a peek
+	ReasonLimited  Reason = "limited"   // the store refused the call
+	ReasonCached   Reason = "cached"    // refused without asking the store, which would refuse it
+	ReasonFallback Reason = "fallback"  // another store decided, because the store could not
+	ReasonFailOpen Reason = "fail-open" // allowed uncounted, because no store could decide
+	ReasonShadow   Reason = "shadow"    // allowed by [Limiter.SetShadow]; would have been refused
+	ReasonDisabled Reason = "disabled"  // allowed uncounted by [Limiter.SetEnabled]
+)
 
 // Status is where one of the limits stands after a decision. Its fields have the
 // meaning that they have in [Decision], for this limit alone.
@@ -46,6 +72,10 @@ type Status struct {
 	Remaining  int64
 	RetryAfter time.Duration // 0 when this limit did not refuse
 	ResetAfter time.Duration
+
+	// Receipt is what [Store.Refund] knows the taken units by; 0 when none were taken.
+	// It means nothing but to the store that set it.
+	Receipt int64
 }
 
 // NewDecision makes the Decision of a [Store] from the status of each limit, in the
@@ -68,26 +98,47 @@ func NewDecision(granted int64, statuses ...Status) Decision {
 	return d
 }
 
-// Statuses returns where each of the limits stands, in the limiter's order. The
-// caller must not change it.
+// Statuses returns where each of the limits stands, in the limiter's order; nothing if no
+// store was asked. The caller must not change it.
 func (d Decision) Statuses() []Status {
 	if d.statuses != nil {
 		return d.statuses
 	}
-	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter}}
+	if d.Limit == (Limit{}) {
+		return nil
+	}
+	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
 }
 
 // decision is the Decision of a limiter that has this limit only.
 func (s Status) decision(granted int64) Decision {
+	reason := ReasonAllowed
+	if s.RetryAfter > 0 {
+		reason = ReasonLimited
+	}
 	return Decision{
 		Allowed:    s.RetryAfter == 0,
+		Reason:     reason,
 		Granted:    granted,
 		Limit:      s.Limit,
 		Remaining:  s.Remaining,
 		RetryAfter: s.RetryAfter,
 		ResetAfter: s.ResetAfter,
+		receipt:    s.Receipt,
 	}
 }
+
+var keySeed = maphash.MakeSeed()
+
+// takenFrom notes the key that the units were taken from: not the key itself, for who
+// prints a Decision would print it too.
+func (d *Decision) takenFrom(key string) {
+	if d.Granted > 0 {
+		d.keyHash = maphash.String(keySeed, key)
+	}
+}
+
+func (d *Decision) isOf(key string) bool { return d.keyHash == maphash.String(keySeed, key) }
 
 func (s Status) tighterThan(other Status) bool {
 	if s.RetryAfter != other.RetryAfter {

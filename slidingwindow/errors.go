@@ -14,9 +14,10 @@ var (
 	// ErrInvalidConfig means that a constructor was given a setting out of range.
 	ErrInvalidConfig = errors.New("slidingwindow: invalid configuration")
 
-	// ErrInvalidKey means that a call was made with an empty key. It counts
-	// nothing: a caller that cannot tell whom to limit must decide what to do.
-	ErrInvalidKey = errors.New("slidingwindow: invalid key: it is empty; give each caller a key of its own")
+	// ErrInvalidKey means that a call was made with an empty key, or a refund with
+	// another key than the one that the units were taken from. It counts nothing: a caller
+	// that cannot tell whom to limit must decide what to do.
+	ErrInvalidKey = errors.New("slidingwindow: invalid key")
 
 	// ErrInvalidCost means that [Limiter.AllowN] was asked for less than one unit.
 	ErrInvalidCost = errors.New("slidingwindow: invalid cost")
@@ -36,6 +37,9 @@ var (
 	// [Limiter.Reset], or choose another [RedisConfig].Prefix.
 	ErrForeignData = errors.New("slidingwindow: the key holds something that is not a log of this package")
 )
+
+// errEmptyKey matches ErrInvalidKey.
+var errEmptyKey = fmt.Errorf("%w: it is empty; give each caller a key of its own", ErrInvalidKey)
 
 // contextEnded is the error of a call whose own context ended, or is about to: that of
 // ctx, and its cause if it has another. It says nothing about the store.

@@ -161,3 +161,56 @@ func ExampleLimiter_Reset() {
 	// true false
 	// true
 }
+
+// A login counts failures only: what a success took is given back.
+func ExampleLimiter_Refund() {
+	ctx := context.Background()
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "login", Max: 5, Window: 10 * time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	for _, password := range []string{"guess", "correct", "guess"} {
+		d, err := limiter.Allow(ctx, "ada")
+		if err != nil {
+			panic(err)
+		}
+		if password == "correct" {
+			if err := limiter.Refund(ctx, "ada", d); err != nil {
+				panic(err)
+			}
+		}
+	}
+	d, err := limiter.Peek(ctx, "ada")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("failures left:", d.Remaining)
+	// Output: failures left: 3
+}
+
+// What would a new limit refuse? Shadow mode tells, and refuses nothing.
+func ExampleLimiter_SetShadow() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
+	if err != nil {
+		panic(err)
+	}
+	limiter.SetShadow(true)
+	for range 2 {
+		d, err := limiter.Allow(context.Background(), "user:42")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(d.Allowed, d.Reason)
+	}
+	// Output:
+	// true allowed
+	// true shadow
+}

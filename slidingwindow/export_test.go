@@ -13,18 +13,21 @@ var (
 	RedisKey     = redisKey
 	TimeToLive   = timeToLive
 	DecideScript = decideScript
+	RefundScript = refundScript
 )
 
 // NewRedisStoreWithClock is NewRedisStore on a clock that the test sets: the hash
 // clockKey, with the seconds in field s and the microseconds in field us. All else of
 // the script is what users run.
 func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey string) (*RedisStore, error) {
-	const clock = "redis.call('TIME')"
-	if strings.Count(decideScript, clock) != 1 {
-		panic("decide.lua must read the clock in one place")
+	onClock := func(script string) string {
+		const clock = "redis.call('TIME')"
+		if strings.Count(script, clock) != 1 {
+			panic("a script must read the clock in one place")
+		}
+		return strings.Replace(script, clock, "redis.call('HMGET', '"+clockKey+"', 's', 'us')", 1)
 	}
-	script := strings.Replace(decideScript, clock, "redis.call('HMGET', '"+clockKey+"', 's', 'us')", 1)
-	return newRedisStore(client, config, script)
+	return newRedisStore(client, config, onClock(decideScript), onClock(refundScript))
 }
 
 // Keys is how many keys the store remembers.

@@ -10,8 +10,9 @@ import (
 // store's, and one round trip to Redis; two if Redis does not know the script yet. All
 // methods are safe for concurrent use.
 type Limiter struct {
-	store  Store
-	limits []Limit
+	store    Store
+	limits   []Limit
+	switches *switches
 }
 
 // New returns a Limiter of one or more limits over a store. Several limits ("10 a
@@ -20,10 +21,35 @@ type Limiter struct {
 //
 // The error names every limit that is out of range or shares its name with another
 // and matches [ErrInvalidLimit]; a nil store matches [ErrInvalidConfig].
+//
+// A limit with a Max of 0, and one with the name of another limit of the store, are legal
+// but often a mistake: a warning goes to [slog.Default], once for each store and name.
 func New(store Store, limits ...Limit) (*Limiter, error) {
 	if store == nil {
 		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or NewMemoryStore", ErrInvalidConfig)
 	}
+	named, err := checkLimits(limits)
+	if err != nil {
+		return nil, err
+	}
+	warnOfMistakes(store, named)
+	return &Limiter{store: store, limits: named, switches: &switches{}}, nil
+}
+
+// With returns a Limiter of other limits over the same store, for limits that are known
+// only at run time, such as those of a customer's plan. It has no switches of its own:
+// [Limiter.SetEnabled] and [Limiter.SetShadow] of either work on both. Its errors are those
+// of [New]. It is cheap, but not free: keep what it returns for the limits that recur.
+func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
+	named, err := checkLimits(limits)
+	if err != nil {
+		return nil, err
+	}
+	return &Limiter{store: l.store, limits: named, switches: l.switches}, nil
+}
+
+// checkLimits returns a copy of the limits with their names filled in.
+func checkLimits(limits []Limit) ([]Limit, error) {
 	if len(limits) == 0 {
 		return nil, fmt.Errorf("%w: none was given; allowed: one or more, such as PerMinute(100)", ErrInvalidLimit)
 	}
@@ -46,7 +72,7 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Limiter{store: store, limits: named}, nil
+	return named, nil
 }
 
 // Limits returns a copy of the limits in their order, with their names filled in.
@@ -87,20 +113,54 @@ func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
 	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
 }
 
+// Refund gives back exactly the units that the call of d took from key, as if that call
+// had never been made: for a login that succeeded, a job that found nothing to do. They can be
+// used again at once, in every process that shares the store.
+//
+// It does so once. There is nothing to give back, and no error, if d was refused, has been
+// refunded before or took units that have left the window or were reset. key must be the
+// key of the call, otherwise the error is [ErrInvalidKey]. Any Limiter over the same store
+// can refund. The other errors are [ErrStoreUnavailable], [ErrForeignData] and that of ctx:
+// the units may then have been given back or not, and it is safe to try again.
+func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
+	if key == "" {
+		return errEmptyKey
+	}
+	if d.Granted == 0 {
+		return nil
+	}
+	key = boundKey(key)
+	if !d.isOf(key) {
+		return fmt.Errorf("%w: a refund needs the key of the call that took the units", ErrInvalidKey)
+	}
+	return l.store.Refund(ctx, key, d)
+}
+
 // Reset forgets what key has used of this limiter's limits: its next calls have the
 // full Max again, in every process that shares the store. Its errors are
 // [ErrInvalidKey], [ErrStoreUnavailable] and that of ctx.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if key == "" {
-		return ErrInvalidKey
+		return errEmptyKey
 	}
 	return l.store.Reset(ctx, boundKey(key), l.limits)
 }
 
 func (l *Limiter) take(ctx context.Context, req Request) (Decision, error) {
 	if req.Key == "" {
-		return Decision{}, ErrInvalidKey
+		return Decision{}, errEmptyKey
+	}
+	if !l.Enabled() {
+		return Decision{Allowed: true, Reason: ReasonDisabled}, nil
 	}
 	req.Key = boundKey(req.Key)
-	return l.store.Take(ctx, req)
+	d, err := l.store.Take(ctx, req)
+	if err != nil {
+		return Decision{}, err
+	}
+	d.takenFrom(req.Key)
+	if !d.Allowed && l.Shadow() {
+		d.Allowed, d.Reason = true, ReasonShadow
+	}
+	return d, nil
 }

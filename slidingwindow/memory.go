@@ -38,11 +38,13 @@ type MemoryConfig struct {
 // it was idle for two windows. Its methods never fail, except when the caller's context has
 // ended. A decision on one limit of a key in use allocates nothing.
 //
-// A log takes 16 bytes for each allowed call of the last window.
+// A log takes 24 bytes for each allowed call of the last window.
 type MemoryStore struct {
 	seed   maphash.Seed
 	shards []shard
 	now    func() int64 // ns
+
+	watchedNames
 }
 
 var _ Store = (*MemoryStore)(nil)
@@ -87,6 +89,20 @@ func (s *MemoryStore) Take(ctx context.Context, req Request) (Decision, error) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	return shard.take(req, s.now()), nil
+}
+
+// Refund implements [Store].
+func (s *MemoryStore) Refund(ctx context.Context, key string, d Decision) error {
+	if ctx.Err() != nil {
+		return contextEnded(ctx)
+	}
+	shard := s.shardOf(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	for _, status := range d.Statuses() {
+		shard.refund(key, status.Limit.Name, status.Receipt)
+	}
+	return nil
 }
 
 // Reset implements [Store].

@@ -15,10 +15,11 @@ type memoryLog struct {
 	expires int64 // ns; when the log is gone, two windows after its last hit
 }
 
-// entry is all that was taken at one time.
+// entry is what one call took.
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
+	id  int64 // greater than that of any entry before
 }
 
 // view is what a log says at some time.
@@ -80,7 +81,7 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 }
 
 // add logs units and forgets what has left the window.
-func (l *memoryLog) add(now, window, units int64) {
+func (l *memoryLog) add(now, window, units, id int64) {
 	l.expires = now + 2*window
 	v := l.view(now, window)
 	now = l.clock(now)
@@ -91,15 +92,26 @@ func (l *memoryLog) add(now, window, units int64) {
 	} else {
 		l.head = (l.head + v.first) & (len(l.ring) - 1)
 	}
-	if l.len > 0 && l.at(l.len-1) == now {
-		l.entry(l.len - 1).sum += units
-		return
-	}
 	l.fit()
 	l.rebase()
 	sum := l.sumBefore(l.len) + units
 	l.len++
-	*l.entry(l.len - 1) = entry{at: now, sum: sum}
+	*l.entry(l.len - 1) = entry{at: now, sum: sum, id: id}
+}
+
+// remove takes the entry of that id out, as if it had never been added. It does nothing
+// if there is none.
+func (l *memoryLog) remove(id int64) {
+	i := sort.Search(l.len, func(i int) bool { return l.entry(i).id >= id })
+	if i == l.len || l.entry(i).id != id {
+		return
+	}
+	units := l.entry(i).sum - l.sumBefore(i)
+	l.len--
+	for ; i < l.len; i++ {
+		*l.entry(i) = *l.entry(i + 1)
+		l.entry(i).sum -= units
+	}
 }
 
 // fit makes room for one entry more, and gives back the memory of a burst long gone.

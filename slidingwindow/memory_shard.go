@@ -2,6 +2,8 @@ package slidingwindow
 
 import (
 	"container/heap"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ type shard struct {
 	mu       sync.Mutex
 	maxKeys  int
 	subjects map[string]*subject
+	lastID   int64 // of a log entry
 
 	// Every subject is in one of the two. A key that is refused stays in refused until
 	// it may come back, whatever else it does: no flood of other keys washes it out.
@@ -37,18 +40,22 @@ func (s *shard) init(maxKeys int) {
 	s.maxKeys = maxKeys
 	s.subjects = make(map[string]*subject)
 	s.open.prev, s.open.next = &s.open, &s.open
+	// A Decision of another store is hardly taken for one of this.
+	s.lastID = rand.Int64N(math.MaxInt64 / 2)
 }
 
 func (s *shard) take(req Request, now int64) Decision {
 	subj := s.subjects[req.Key]
-	decision := judge(subj, req, now)
+	id := s.lastID + 1
+	decision := judge(subj, req, now, id)
 	switch {
 	case req.Peek:
 	case decision.Allowed:
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
-		subj.add(req.Limits, req.Cost, now)
+		subj.add(req.Limits, req.Cost, now, id)
+		s.lastID = id
 		s.use(subj, now)
 		s.forgetIdle(now)
 	case subj != nil:
@@ -59,13 +66,13 @@ func (s *shard) take(req Request, now int64) Decision {
 }
 
 // judge decides without changing anything; the Decision is what it will be after the
-// units are taken. subj may be nil.
-func judge(subj *subject, req Request, now int64) Decision {
+// units are taken, under that id. subj may be nil.
+func judge(subj *subject, req Request, now, id int64) Decision {
 	if len(req.Limits) == 1 { // allocates nothing
 		status := judgeLimit(subj, req.Limits[0], req.Cost, now)
 		granted := req.granted(status.RetryAfter == 0)
 		if granted > 0 {
-			status = status.afterTaking(granted)
+			status = status.afterTaking(granted, id)
 		}
 		return status.decision(granted)
 	}
@@ -78,7 +85,7 @@ func judge(subj *subject, req Request, now int64) Decision {
 	granted := req.granted(allowed)
 	if granted > 0 {
 		for i := range statuses {
-			statuses[i] = statuses[i].afterTaking(granted)
+			statuses[i] = statuses[i].afterTaking(granted, id)
 		}
 	}
 	return NewDecision(granted, statuses...)
@@ -101,12 +108,30 @@ func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
 	return status
 }
 
-func (s Status) afterTaking(granted int64) Status {
+func (s Status) afterTaking(granted, id int64) Status {
 	s.Remaining -= granted
+	s.Receipt = id
 	if s.ResetAfter == 0 {
 		s.ResetAfter = s.Limit.Window
 	}
 	return s
+}
+
+func (s *shard) refund(key, limitName string, id int64) {
+	subj := s.subjects[key]
+	if subj == nil {
+		return
+	}
+	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
+		if log.name != limitName {
+			return false
+		}
+		log.remove(id)
+		return log.len == 0
+	})
+	if len(subj.logs) == 0 {
+		s.remove(subj)
+	}
 }
 
 func (s *shard) reset(key string, limits []Limit) {
@@ -213,7 +238,7 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 
 // add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(limits []Limit, units, now int64) {
+func (subj *subject) add(limits []Limit, units, now, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
 	for _, limit := range limits {
 		log := subj.find(limit.Name, now)
@@ -221,7 +246,7 @@ func (subj *subject) add(limits []Limit, units, now int64) {
 			log = &memoryLog{name: limit.Name}
 			subj.logs = append(subj.logs, log)
 		}
-		log.add(now, int64(limit.Window), units)
+		log.add(now, int64(limit.Window), units, id)
 	}
 }
 

@@ -51,12 +51,20 @@ type RedisStore struct {
 	timeout time.Duration
 	take    *rueidis.Lua
 	peek    *rueidis.Lua
+	refund  *rueidis.Lua
+
+	watchedNames
 }
 
 var _ Store = (*RedisStore)(nil)
 
-//go:embed decide.lua
-var decideScript string
+var (
+	//go:embed decide.lua
+	decideScript string
+
+	//go:embed refund.lua
+	refundScript string
+)
 
 // NewRedisStore returns a Store over a client, which it does not own: close the
 // client yourself, after the last call. It makes no call to Redis. Its errors match
@@ -66,10 +74,10 @@ var decideScript string
 // rueidis closes the connection of a call that was given up, and when Redis hangs takes
 // up to a second for that, which no timeout here shortens.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
-	return newRedisStore(client, config, decideScript)
+	return newRedisStore(client, config, decideScript, refundScript)
 }
 
-func newRedisStore(client rueidis.Client, config RedisConfig, script string) (*RedisStore, error) {
+func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund string) (*RedisStore, error) {
 	var errs []error
 	if client == nil {
 		errs = append(errs, fmt.Errorf("%w: client is nil; make one with rueidis.NewClient or the config package", ErrInvalidConfig))
@@ -100,8 +108,10 @@ func newRedisStore(client rueidis.Client, config RedisConfig, script string) (*R
 		timeout: config.Timeout,
 		// Not the retryable kind: a call that timed out may have been counted, and
 		// would be counted twice.
-		take: rueidis.NewLuaScript(script, sha1FromRedis),
-		peek: rueidis.NewLuaScriptReadOnly(script, sha1FromRedis),
+		take: rueidis.NewLuaScript(decide, sha1FromRedis),
+		peek: rueidis.NewLuaScriptReadOnly(decide, sha1FromRedis),
+		// A refund that comes twice gives back once.
+		refund: rueidis.NewLuaScriptRetryable(refund, sha1FromRedis),
 	}, nil
 }
 
@@ -129,6 +139,34 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, err
 	}
 	return decisionOf(req, reply)
+}
+
+// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken.
+func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
+	escaped := escapeKey(key)
+	var keys, members []string
+	for _, status := range d.Statuses() {
+		if status.Receipt == 0 {
+			continue
+		}
+		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
+		members = append(members, logMember(status.Receipt, d.Granted))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.bounded(ctx, func(ctx context.Context) error {
+		return s.refund.Exec(ctx, s.client, keys, members).Error()
+	})
+}
+
+// logMember is the member of the entry that decide.lua made for a call.
+func logMember(receipt, units int64) string {
+	member := fmt.Sprintf("%019d", receipt)
+	if units > 1 {
+		member += "x" + strconv.FormatInt(units, 10)
+	}
+	return member
 }
 
 // Reset implements [Store] in one command.
@@ -188,18 +226,19 @@ func isForeignData(err error) bool {
 
 // decisionOf reads the reply of decide.lua.
 func decisionOf(req Request, reply []int64) (Decision, error) {
-	if len(reply) != 3*len(req.Limits) {
-		return Decision{}, fmt.Errorf("%w: redis answered %d values, not %d", ErrStoreUnavailable, len(reply), 3*len(req.Limits))
+	if len(reply) != 4*len(req.Limits) {
+		return Decision{}, fmt.Errorf("%w: redis answered %d values, not %d", ErrStoreUnavailable, len(reply), 4*len(req.Limits))
 	}
 	statuses := make([]Status, len(req.Limits))
 	allowed := true
 	for i, limit := range req.Limits {
-		used, retry, reset := reply[3*i], reply[3*i+1], reply[3*i+2]
+		used, retry, reset, receipt := reply[4*i], reply[4*i+1], reply[4*i+2], reply[4*i+3]
 		statuses[i] = Status{
 			Limit:      limit,
 			Remaining:  max(0, limit.Max-used),
 			RetryAfter: time.Duration(retry) * time.Microsecond,
 			ResetAfter: time.Duration(reset) * time.Microsecond,
+			Receipt:    receipt,
 		}
 		allowed = allowed && retry == 0
 	}

@@ -118,7 +118,7 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	header, _, ok := strings.Cut(slidingwindow.DecideScript, "\n\n")
 	require.True(t, ok, "a header, then an empty line")
 	require.Contains(t, header, "-- KEYS[1..n] ")
-	require.Regexp(t, `(?m)^-- RETURNS +3n integers`, header)
+	require.Regexp(t, `(?m)^-- RETURNS +4n integers`, header)
 	arg := regexp.MustCompile(`(?m)^-- ARGV\[([0-9]*)(i?)(?:\+([0-9]+))?\]`).FindAllStringSubmatch(header, -1)
 
 	server, err := redisserver.Start(t.Context())
@@ -160,6 +160,6 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 		}
 		reply, err := do(t, client, command...).AsIntSlice()
 		require.NoError(t, err)
-		assert.Len(t, reply, 3*n)
+		assert.Len(t, reply, 4*n)
 	}
 }

@@ -13,6 +13,13 @@ type Store interface {
 	// Decision with [NewDecision]. A refusal is not an error.
 	Take(ctx context.Context, req Request) (Decision, error)
 
+	// Refund gives back what a call of the key took: d.Granted units from each limit of
+	// d.Statuses with a Receipt. It does nothing to a limit where these units are no
+	// longer there, because they were refunded before, have left the window, or were reset.
+	// d is a Decision of this store, or one of another store with receipts that this one
+	// does not know.
+	Refund(ctx context.Context, key string, d Decision) error
+
 	// Reset forgets what the key has used of the limits, for every process that
 	// shares the store. To reset an unknown key is not an error.
 	Reset(ctx context.Context, key string, limits []Limit) error

@@ -23,7 +23,8 @@ func decisionFields(t *testing.T, h Harness) {
 	assert.Equal(t, []slidingwindow.Status{
 		{Limit: minute, Remaining: 1, ResetAfter: time.Minute},
 		{Limit: hour, Remaining: 8, ResetAfter: time.Hour},
-	}, d.Statuses())
+	}, withoutReceipts(d).Statuses())
+	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 	assert.Equal(t, minute, d.Limit, "the limit with the least left binds")
 	assert.EqualValues(t, 1, d.Remaining)
 	assert.Equal(t, time.Minute, d.ResetAfter)
@@ -31,6 +32,7 @@ func decisionFields(t *testing.T, h Harness) {
 	h.Advance(20 * time.Second)
 	d = take(t, l, "k", 2)
 	assert.False(t, d.Allowed)
+	assert.Equal(t, slidingwindow.ReasonLimited, d.Reason)
 	assert.Zero(t, d.Granted)
 	assert.Equal(t, minute, d.Limit)
 	assert.EqualValues(t, 1, d.Remaining, "a refusal of two can leave one")
@@ -49,15 +51,15 @@ func peekTakesNothing(t *testing.T, h Harness) {
 		require.NoError(t, err)
 		return d
 	}
-	unused := slidingwindow.Decision{Allowed: true, Limit: limit, Remaining: 2}
+	unused := slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonAllowed, Limit: limit, Remaining: 2}
 	assert.Equal(t, unused, peek())
 	assert.Equal(t, unused, peek())
 	require.Equal(t, 1, admitted(t, l, "k", 1))
 	h.Advance(time.Second)
-	assert.Equal(t, slidingwindow.Decision{Allowed: true, Limit: limit, Remaining: 1, ResetAfter: 59 * time.Second}, peek())
+	assert.Equal(t, slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonAllowed, Limit: limit, Remaining: 1, ResetAfter: 59 * time.Second}, peek())
 	require.Equal(t, 1, admitted(t, l, "k", 1))
 	for range 3 {
-		assert.Equal(t, slidingwindow.Decision{Limit: limit, RetryAfter: 59 * time.Second, ResetAfter: 59 * time.Second}, peek())
+		assert.Equal(t, slidingwindow.Decision{Reason: slidingwindow.ReasonLimited, Limit: limit, RetryAfter: 59 * time.Second, ResetAfter: 59 * time.Second}, peek())
 	}
 	h.Advance(59 * time.Second)
 	assert.Equal(t, 1, admitted(t, l, "k", 2))

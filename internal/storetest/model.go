@@ -18,6 +18,7 @@ type Model struct {
 	expires bool
 	log     map[logID][]hit
 	gone    map[logID]time.Time
+	lastHit int64
 }
 
 type logID struct{ key, limit string }
@@ -25,6 +26,7 @@ type logID struct{ key, limit string }
 type hit struct {
 	at    time.Time
 	units int64
+	id    int64
 }
 
 // NewModel returns an empty model whose clock shows now.
@@ -50,15 +52,25 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	if !allowed || req.Peek {
 		return slidingwindow.NewDecision(0, statuses...)
 	}
+	m.lastHit++
 	for i, limit := range req.Limits {
 		id := logID{req.Key, limit.Name}
 		now := m.clock(id)
 		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(now.Add(-limit.Window)) })
-		m.log[id] = append(m.log[id], hit{at: now, units: req.Cost})
+		m.log[id] = append(m.log[id], hit{at: now, units: req.Cost, id: m.lastHit})
 		m.gone[id] = m.now.Add(2 * limit.Window)
 		statuses[i] = m.status(id, limit)
+		statuses[i].Receipt = m.lastHit
 	}
 	return slidingwindow.NewDecision(req.Cost, statuses...)
+}
+
+// Refund takes the hits of a Decision of this model back.
+func (m *Model) Refund(key string, d slidingwindow.Decision) {
+	for _, s := range d.Statuses() {
+		id := logID{key, s.Limit.Name}
+		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return h.id == s.Receipt })
+	}
 }
 
 // Reset forgets the logs.

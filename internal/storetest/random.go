@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,7 +65,8 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 	for _, limit := range l.Limits() {
 		smallest = min(smallest, limit.Max)
 	}
-	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "reset", "relimit"}
+	var taken []pair
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "refund", "refund", "reset", "relimit"}
 	if ground.back {
 		steps = append(steps, "back")
 	}
@@ -86,7 +88,17 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			k := key()
 			got, err := l.AllowN(rt.Context(), k, n)
 			require.NoError(rt, err)
-			requireSame(rt, model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n}), got)
+			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n})
+			requireSame(rt, want, got)
+			taken = append(taken, pair{key: k, want: want, got: got})
+		case "refund":
+			if len(taken) == 0 {
+				continue
+			}
+			// Also one that was refused, refunded before, or reset.
+			p := rapid.SampledFrom(taken).Draw(rt, "refund")
+			require.NoError(rt, l.Refund(rt.Context(), p.key, p.got))
+			model.Refund(p.key, p.want)
 		case "peek":
 			k := key()
 			got, err := l.Peek(rt.Context(), k)
@@ -96,6 +108,9 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			k := key()
 			require.NoError(rt, l.Reset(rt.Context(), k))
 			model.Reset(k, l.Limits())
+			// On a clock that stands still a call after the reset would be the same entry to
+			// Redis as one before it.
+			taken = slices.DeleteFunc(taken, func(p pair) bool { return p.key == k })
 		case "relimit":
 			limits = drawLimits(rt, ground.windows)
 			l = h.limiter(rt, limits...)
@@ -122,9 +137,32 @@ func drawLimits(rt *rapid.T, windows []time.Duration) []slidingwindow.Limit {
 	return limits
 }
 
+// pair is what the model and the store said of one call.
+type pair struct {
+	key       string
+	want, got slidingwindow.Decision
+}
+
+// requireSame compares all but the receipts, which each has its own of.
 func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
+	withReceipt := func(s slidingwindow.Status) bool { return s.Receipt != 0 }
+	for _, d := range []slidingwindow.Decision{want, got} {
+		require.Equal(t, d.Granted > 0, slices.ContainsFunc(d.Statuses(), withReceipt), "receipts for what was taken")
+	}
+	want, got = withoutReceipts(want), withoutReceipts(got)
 	require.Equal(t, want.Statuses(), got.Statuses())
 	require.Equal(t, want, got)
+}
+
+func withoutReceipts(d slidingwindow.Decision) slidingwindow.Decision {
+	statuses := slices.Clone(d.Statuses())
+	for i := range statuses {
+		statuses[i].Receipt = 0
+	}
+	plain := slidingwindow.NewDecision(d.Granted, statuses...)
+	plain.Allowed, plain.Reason, plain.Limit = d.Allowed, d.Reason, d.Limit
+	plain.Remaining, plain.RetryAfter, plain.ResetAfter = d.Remaining, d.RetryAfter, d.ResetAfter
+	return plain
 }
 
 // noWindowHoldsMoreThanMax admits units at random times and then looks at every window

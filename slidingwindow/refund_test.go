@@ -1,0 +1,181 @@
+package slidingwindow_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// TestPromise5_RefundedCallsLeaveNothing makes and refunds calls without end: the log must
+// not grow.
+func TestPromise5_RefundedCallsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	h, prefix := redisHarness(t, client)
+	limit := slidingwindow.Limit{Name: "x", Max: 100, Window: time.Hour}
+	l := newLimiter(t, h.Store, limit)
+	entries := func() int64 {
+		n, err := client.Do(t.Context(), client.B().Zcard().Key(slidingwindow.RedisKey(prefix, "k", "x")).Build()).AsInt64()
+		require.NoError(t, err)
+		return n
+	}
+	cycle := func(cost int64, pause time.Duration) {
+		d, err := l.AllowN(t.Context(), "k", cost)
+		require.NoError(t, err)
+		require.True(t, d.Allowed)
+		h.Advance(pause)
+		require.NoError(t, l.Refund(t.Context(), "k", d))
+	}
+	for _, cost := range []int64{1, 7, 1, 7} {
+		cycle(cost, time.Microsecond)
+		require.Zero(t, entries(), "cost %d: an empty log is no key", cost)
+	}
+	require.True(t, allow(t, l, "k"))
+	for _, cost := range []int64{1, 7, 1, 7} {
+		cycle(cost, time.Microsecond)
+		require.EqualValues(t, 1, entries(), "cost %d", cost)
+	}
+
+	// On a clock that stands still they stay, for they must not be taken for later ones, but
+	// no longer than that.
+	for range 20 {
+		cycle(1, 0)
+		cycle(7, 0)
+	}
+	h.Advance(time.Microsecond)
+	require.True(t, allow(t, l, "k"))
+	require.EqualValues(t, 2, entries())
+}
+
+func TestPromise5_ARefundKeepsTheTimeToLive(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	l, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(10))
+	key := slidingwindow.RedisKey(prefix, "k", "10-per-1m")
+	require.True(t, allow(t, l, "k"))
+	d, err := l.AllowN(t.Context(), "k", 3)
+	require.NoError(t, err)
+	require.NoError(t, do(t, client, "PEXPIRE", key, "50000").Error())
+	require.NoError(t, l.Refund(t.Context(), "k", d))
+	ttl, err := do(t, client, "PTTL", key).AsInt64()
+	require.NoError(t, err)
+	assert.Greater(t, ttl, int64(0))
+	assert.LessOrEqual(t, ttl, int64(50_000))
+}
+
+func TestRefundIsOneCommand(t *testing.T) {
+	t.Parallel()
+	client := privateServer(t)
+	l, _ := newRedisLimiter(t, client, slidingwindow.PerMinute(10), slidingwindow.PerHour(20))
+	refund := func(n int64) {
+		d, err := l.AllowN(t.Context(), "k", n)
+		require.NoError(t, err)
+		require.NoError(t, l.Refund(t.Context(), "k", d))
+	}
+	refund(1) // loads the scripts
+	before := calls(t, client)
+	refund(1)
+	after := calls(t, client)
+	assert.Equal(t, 2, after["evalsha"]-before["evalsha"], "one to take, one to refund")
+	assert.Equal(t, 2, after["zrem"]-before["zrem"], "one for each limit")
+
+	refused, err := l.AllowN(t.Context(), "k", 10)
+	require.NoError(t, err)
+	require.True(t, refused.Allowed)
+	refused, err = l.AllowN(t.Context(), "k", 10)
+	require.NoError(t, err)
+	require.False(t, refused.Allowed)
+	before = calls(t, client)
+	require.NoError(t, l.Refund(t.Context(), "k", refused))
+	after = calls(t, client)
+	assert.Equal(t, before["evalsha"], after["evalsha"], "nothing was taken, nothing is asked")
+}
+
+func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
+	t.Parallel()
+	header, _, ok := strings.Cut(slidingwindow.RefundScript, "\n\n")
+	require.True(t, ok, "a header, then an empty line")
+	require.Contains(t, header, "-- KEYS[1..n] ")
+	require.Contains(t, header, "-- ARGV[i] ")
+	require.Contains(t, header, "-- RETURNS     how many")
+
+	server, err := redisserver.Start(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
+	client := redistest.Connect(t, server.URL())
+	l, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(10), slidingwindow.PerHour(20))
+	d, err := l.AllowN(t.Context(), "k", 4)
+	require.NoError(t, err)
+	keys := []string{slidingwindow.RedisKey(prefix, "k", "10-per-1m"), slidingwindow.RedisKey(prefix, "k", "20-per-1h")}
+	var members []string
+	for _, key := range keys {
+		member, err := do(t, client, "ZRANGE", key, "-1", "-1").AsStrSlice()
+		require.NoError(t, err)
+		require.Regexp(t, `^[0-9]{19}x4$`, member[0])
+		members = append(members, member[0])
+	}
+	sent, _ := monitored(t, server.URL(), server.Addr(), func() { require.NoError(t, l.Refund(t.Context(), "k", d)) })
+	command := sent[len(sent)-1]
+	assert.Equal(t, append(append([]string{"2"}, keys...), members...), command[2:])
+	found, err := do(t, client, command...).AsInt64()
+	require.NoError(t, err)
+	assert.Zero(t, found, "they are out already")
+}
+
+func TestPromise8_RefundOfAKeyThatIsNoLongerALogIsATypedError(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	l, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(10))
+	d, err := l.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	require.NoError(t, do(t, client, "SET", slidingwindow.RedisKey(prefix, "k", "10-per-1m"), "x").Error())
+	assert.ErrorIs(t, l.Refund(t.Context(), "k", d), slidingwindow.ErrForeignData)
+}
+
+func TestRefundMakesRoomInMemory(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	l := newLimiter(t, store, slidingwindow.PerMinute(10), slidingwindow.PerHour(10))
+	for i := range 100 {
+		key := strconv.Itoa(i)
+		d, err := l.Allow(t.Context(), key)
+		require.NoError(t, err)
+		require.NoError(t, l.Refund(t.Context(), key, d))
+	}
+	assert.Zero(t, store.Keys())
+	assert.Zero(t, store.Entries())
+}
+
+// A program that moves from one store to another, or falls back on one, may refund in the
+// new store what it took from the old.
+func TestDecisionOfAnotherStoreRefundsNothing(t *testing.T) {
+	t.Parallel()
+	limit := slidingwindow.PerMinute(10)
+	memory := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), limit)
+	other := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), limit)
+	redis, _ := newRedisLimiter(t, redistest.Client(t), limit)
+	limiters := []*slidingwindow.Limiter{memory, other, redis}
+	for _, from := range limiters {
+		d, err := from.Allow(t.Context(), "k")
+		require.NoError(t, err)
+		for _, to := range limiters {
+			if to == from {
+				continue
+			}
+			require.NoError(t, to.Refund(t.Context(), "k", d))
+		}
+	}
+	for _, l := range limiters {
+		d, err := l.Peek(t.Context(), "k")
+		require.NoError(t, err)
+		assert.EqualValues(t, 9, d.Remaining)
+	}
+}
