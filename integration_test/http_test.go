@@ -17,16 +17,28 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// instance is a server of its own, with its own client of the Redis at a URL.
-func instance(t *testing.T, redisURL, prefix string, limits ...slidingwindow.Limit) *httptest.Server {
+// application is a server of its own, with its own client of the Redis at a URL, before
+// it listens.
+func application(t *testing.T, redisURL, prefix string, limits ...slidingwindow.Limit) *echo.Echo {
 	t.Helper()
 	limiter := deployment{client: redistest.Connect(t, redisURL), prefix: prefix}.limiter(t, limits...)
 	e := echo.New()
 	e.Use(echomw.RateLimiter(limiter))
 	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
+	return e
+}
+
+func listen(t *testing.T, e *echo.Echo) *httptest.Server {
+	t.Helper()
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	return server
+}
+
+// instance is an application that listens.
+func instance(t *testing.T, redisURL, prefix string, limits ...slidingwindow.Limit) *httptest.Server {
+	t.Helper()
+	return listen(t, application(t, redisURL, prefix, limits...))
 }
 
 func get(t *testing.T, server *httptest.Server, header http.Header) *http.Response {
