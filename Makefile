@@ -38,6 +38,10 @@ test: ## run every test, also on a real Redis, with the race detector
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	set -x; $(GO) test $$race -shuffle=on -count=1 ./...
 
+.PHONY: clients
+clients: ## show that curl and npm clients (Node.js 20, else left out) obey our Retry-After
+	@GO="$(GO)" bash integration_test/clients/run.sh
+
 .PHONY: cover
 cover: ## run every test and print how much of the code they reach (cover.out)
 	@$(INSTALL) redis || true
