@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -22,31 +21,15 @@ const (
 	encodeAdvice = "allowed: redis://user:password@host:6379/0, with special characters in the user and the password percent-encoded (% as %25, / as %2F, ? as %3F, # as %23, @ as %40)"
 
 	defaultRedisPort = "6379"
-
-	mask = "xxxxx" // stands for what must not be shown
 )
 
-// URL is a checked REDIS_URL. It shows itself without the user and the password,
-// however it is printed, logged or marshalled. Only [Load] makes one; the zero value
-// stands for none.
+// URL is a checked REDIS_URL. It shows itself with "xxxxx" in place of the user and the
+// password, however it is printed, logged or marshalled. Only [Load] makes one; the zero
+// value stands for none, and shows itself as "".
 type URL struct {
-	shown string
-
-	// A function, because nothing that prints values by reflection looks into one.
+	redacted
 	open func() *server
 }
-
-// String returns the URL with "xxxxx" in place of the user and the password.
-func (u URL) String() string { return u.shown }
-
-// GoString returns String as a Go string.
-func (u URL) GoString() string { return strconv.Quote(u.shown) }
-
-// MarshalText returns String.
-func (u URL) MarshalText() ([]byte, error) { return []byte(u.shown), nil }
-
-// LogValue returns String.
-func (u URL) LogValue() slog.Value { return slog.StringValue(u.shown) }
 
 // server is what a URL says.
 type server struct {
@@ -80,7 +63,7 @@ func parseURL(raw string) (u URL, faults []string) {
 	if scheme, rest, _ := strings.Cut(raw, ":"); strings.EqualFold(scheme, schemeMemory) {
 		switch rest {
 		case "//":
-			return URL{shown: "memory://", open: func() *server { return &server{scheme: schemeMemory} }}, nil
+			return URL{redacted: redacted{"memory://"}, open: func() *server { return &server{scheme: schemeMemory} }}, nil
 		case "":
 			return URL{}, []string{"to limit within this process only, write memory://"}
 		default:
@@ -122,7 +105,7 @@ func parseURL(raw string) (u URL, faults []string) {
 	p.query()
 
 	s := p.server
-	return URL{shown: p.shown(), open: func() *server { return &s }}, p.faults
+	return URL{redacted: redacted{p.shown()}, open: func() *server { return &s }}, p.faults
 }
 
 // strayAt reports whether the URL has an "@" other than the one after the login. Then

@@ -1,0 +1,25 @@
+package config
+
+import (
+	"log/slog"
+	"strconv"
+)
+
+const mask = "xxxxx" // stands for what must not be shown
+
+// redacted shows itself as its text, however it is printed, logged or marshalled. A
+// type that embeds it holds what must not be shown in a function, because nothing that
+// prints values by reflection looks into one.
+type redacted struct{ shown string }
+
+// String returns the text that may be shown.
+func (r redacted) String() string { return r.shown }
+
+// GoString returns String as a Go string.
+func (r redacted) GoString() string { return strconv.Quote(r.shown) }
+
+// MarshalText returns String.
+func (r redacted) MarshalText() ([]byte, error) { return []byte(r.shown), nil }
+
+// LogValue returns String.
+func (r redacted) LogValue() slog.Value { return slog.StringValue(r.shown) }
