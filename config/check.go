@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"math"
 	"regexp"
 	"time"
@@ -86,61 +85,6 @@ func (s *settings) url() URL {
 		s.problemf("%s is %q: %s", s.describe(keyURL), u.shown, fault)
 	}
 	return u
-}
-
-func (s *settings) limit(name string) slidingwindow.Limit {
-	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
-	maxRule, windowRule := limitRules()
-	for _, half := range []struct{ key, example string }{{maxKey, "100"}, {windowKey, "15m"}} {
-		if !s.merged.Exists(half.key) && !s.incomplete {
-			s.problemf("%s is not set: limit %q needs it; set %s in the environment, or %s in the YAML file, to a value such as %s",
-				half.key, name, variableOf(half.key), half.key, half.example)
-		}
-	}
-	limit := slidingwindow.Limit{Name: name, Max: 1, Window: time.Second} // sound, so that each half is judged alone
-	if units, ok := s.integer(maxKey, maxRule); ok {
-		limit.Max = units
-	}
-	if window, ok := s.duration(windowKey, windowRule); ok {
-		limit.Window = window
-	}
-	for _, fault := range limitFaults(limit) {
-		if fault.Field == "Window" {
-			s.invalid(windowKey, "", fault.Allowed+", such as 15m")
-			continue
-		}
-		s.invalid(maxKey, "", fault.Allowed)
-	}
-	return limit
-}
-
-// limitFaults are the faults that slidingwindow finds, which makes the rules there
-// the rules here.
-func limitFaults(limit slidingwindow.Limit) (faults []*slidingwindow.LimitError) {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(limit.Validate(), &joined) {
-		return nil
-	}
-	for _, err := range joined.Unwrap() {
-		var fault *slidingwindow.LimitError
-		if errors.As(err, &fault) {
-			faults = append(faults, fault)
-		}
-	}
-	return faults
-}
-
-// limitRules are the allowed values of a limit, in the words of slidingwindow.
-func limitRules() (maxRule, windowRule string) {
-	for _, fault := range limitFaults(slidingwindow.Limit{Max: -1}) {
-		switch fault.Field {
-		case "Max":
-			maxRule = fault.Allowed
-		case "Window":
-			windowRule = fault.Allowed + ", such as 15m"
-		}
-	}
-	return maxRule, windowRule
 }
 
 func (s *settings) describe(key string) string { return s.origins[key].describe(key) }
