@@ -4,8 +4,6 @@ import (
 	"math"
 	"regexp"
 	"time"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 const (
@@ -21,6 +19,7 @@ const (
 	portRule    = "1 to 65535"
 	prefixRule  = "1 to 64 printable ASCII characters other than the space, { and }"
 	timeoutRule = "1ms or more, such as 250ms"
+	trueOrFalse = "true or false"
 )
 
 // The rule of slidingwindow.RedisConfig; a test holds the two together.
@@ -31,7 +30,7 @@ func (s *settings) config() *Config {
 	c := &Config{
 		Port:   defaultPort,
 		Redis:  Redis{Prefix: defaultPrefix, Timeout: defaultTimeout},
-		Limits: map[string]slidingwindow.Limit{},
+		Limits: map[string]Limit{},
 	}
 	if host, ok := s.text(keyHost, hostRule); ok {
 		if host != "" && !isHost(host) {
@@ -58,6 +57,8 @@ func (s *settings) config() *Config {
 		c.Redis.Timeout = timeout
 	}
 	c.Redis.URL = s.url()
+	c.Response = s.response()
+	c.Client = s.client()
 	for _, name := range s.merged.MapKeys(sectionLimits) {
 		c.Limits[name] = s.limit(name)
 	}

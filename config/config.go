@@ -31,25 +31,31 @@ type Config struct {
 
 	// Limits are the named limits, by name. Each one's Name is its key. Never nil;
 	// empty if none is configured.
-	Limits map[string]slidingwindow.Limit
+	Limits map[string]Limit
+
+	// Response says what a program that serves HTTP answers.
+	Response Response
+
+	// Client says how the clients of such a program are told apart.
+	Client Client
 }
 
 // Limit returns the limit of that name. If none is configured the error says how to
 // configure it; it matches [ErrInvalid].
-func (c *Config) Limit(name string) (slidingwindow.Limit, error) {
+func (c *Config) Limit(name string) (Limit, error) {
 	limit, ok := c.Limits[name]
 	if ok {
 		return limit, nil
 	}
 	if !isLimitName(name) {
-		return slidingwindow.Limit{}, problems{fmt.Errorf("%s is not the name of a limit; allowed: %s", shown(name), limitNameRule)}
+		return Limit{}, problems{fmt.Errorf("%s is not the name of a limit; allowed: %s", shown(name), limitNameRule)}
 	}
 	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
 	known := "none"
 	if len(c.Limits) > 0 {
 		known = strings.Join(slices.Sorted(maps.Keys(c.Limits)), ", ")
 	}
-	return slidingwindow.Limit{}, problems{fmt.Errorf("limit %q is not configured: set %s and %s, or %s and %s in the YAML file; configured: %s",
+	return Limit{}, problems{fmt.Errorf("limit %q is not configured: set %s and %s, or %s and %s in the YAML file; configured: %s",
 		name, variableOf(maxKey), variableOf(windowKey), maxKey, windowKey, known)}
 }
 

@@ -14,41 +14,83 @@
 //
 // # Keys
 //
-//	YAML                  variable               default   allowed
-//	host                  HOST                             a host name or an IP address; "" is every address
-//	port                  PORT                   8080      1 to 65535
-//	redis.url             REDIS_URL              required  see below
-//	redis.prefix          REDIS_PREFIX           rl        1 to 64 printable ASCII characters other than the space, { and }
-//	redis.timeout         REDIS_TIMEOUT          250ms     1ms or more
-//	limits.<name>.max     LIMITS_<NAME>_MAX                see slidingwindow.Limit
-//	limits.<name>.window  LIMITS_<NAME>_WINDOW             see slidingwindow.Limit
+//	YAML                     variable                 default   allowed
+//	host                     HOST                               a host name or an IP address; "" is every address
+//	port                     PORT                     8080      1 to 65535
+//	redis.url                REDIS_URL                required  see below
+//	redis.prefix             REDIS_PREFIX             rl        1 to 64 printable ASCII characters other than the space, { and }
+//	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
+//	response.headers         RESPONSE_HEADERS         draft-11  draft-11, draft-7, draft-6, legacy, or any of them together; or none
+//	response.refused_status  RESPONSE_REFUSED_STATUS  429       400 to 599
+//	response.no_key_status   RESPONSE_NO_KEY_STATUS   403       400 to 599
+//	response.failed_status   RESPONSE_FAILED_STATUS   503       400 to 599
+//	client.ipv6_prefix       CLIENT_IPV6_PREFIX       56        32 to 64
+//	client.key_secret        CLIENT_KEY_SECRET                  16 bytes or more
+//	limits.<name>.max        LIMITS_<NAME>_MAX                  see slidingwindow.Limit
+//	limits.<name>.window     LIMITS_<NAME>_WINDOW               see slidingwindow.Limit
+//	limits.<name>.by         LIMITS_<NAME>_BY                   see below; "" leaves it to the program
+//	limits.<name>.shadow     LIMITS_<NAME>_SHADOW     false     true or false
 //
 // As a YAML file:
 //
 //	port: 8080
 //	redis:
 //	  url: redis://localhost:6379
+//	response:
+//	  headers: [draft-11, legacy]
 //	limits:
 //	  api:
 //	    max: 100
 //	    window: 15m
+//	    by: ip+route
 //
 // The name of a limit is made of lower-case letters, digits and underscores, so that
 // it can be spelled in a variable too. A duration needs a unit. A whole number is
 // written in decimal digits, without a plus sign or leading zeros. An empty variable
-// counts as not set.
+// counts as not set. A limit needs a max and a window; shadow is true or false only, in
+// a YAML file as YAML spells these, and never yes, on or 1.
+//
+// The formats of response.headers are a YAML list, or a text with commas ("draft-11,
+// legacy"). The drafts are those of draft-ietf-httpapi-ratelimit-headers; draft-8,
+// draft-9 and draft-10 mean the same as draft-11. legacy is X-RateLimit-*.
+//
+// # Whom a limit counts
+//
+// by is one part, or several joined with +, to count each combination by itself. Spaces
+// around a part do not count.
+//
+//	ip              the client's IP address
+//	route           the method and the pattern of the route
+//	header:<name>   a header; the name is a token (RFC 9110, section 5.6.2)
+//	cookie:<name>   a cookie; the name is a token, too
+//	query:<name>    a parameter of the URL's query
+//	param:<name>    a parameter of the route's path
+//	form:<name>     a field of a form
+//	hashed:<part>   any of these, hashed with client.key_secret, which is required then
+//
+// A name is not empty, does not begin with a space and has no + in it. What the values
+// of the parts are is up to the program; echomw.ParseKey takes the same text.
 //
 // # What is not known
 //
 // A key that is not known is an error, in the YAML file and in the program's defaults. So
 // is a variable of the .env file, which is the program's own, that begins with LIMITS_
-// or REDIS_ and is not known.
+// or REDIS_ and is not known. Others have RESPONSE_... and CLIENT_... there as well
+// (CLIENT_ID, say), so of these only what differs by a letter or two from a known variable
+// is an error, in any case of the letters: RESPONSE_HEADER, CLIENT_KEY_SECRETS.
 //
 // The environment belongs to others, too: Kubernetes sets LIMITS_SERVICE_HOST,
 // LIMITS_PORT_80_TCP and the like for a Service named limits. There, a variable that
 // is not known is left alone, unless it begins with LIMITS_ and ends as if it was meant
-// for a limit: with MAX or WINDOW, misspelled by a letter or two (LIMITS_API_MAXX,
-// LIMITS_API_WINDW) or after what is not a name (LIMITS_Api_MAX).
+// for a limit: with MAX, WINDOW or SHADOW, misspelled by a letter or two
+// (LIMITS_API_MAXX, LIMITS_API_WINDW) or after what is not a name (LIMITS_Api_MAX), or
+// with BY after what is not a name. BY is too short for a misspelling to be told, and
+// LIMITS_CREATED_BY is known: it is the by of a limit named created.
+//
+// For a port of that Service that is named by, Kubernetes sets LIMITS_SERVICE_PORT_BY,
+// which could be the by of a limit named service_port. In the environment, a BY or
+// SHADOW with _SERVICE_PORT_ in its name counts only if its limit has a max or a window,
+// from any source. No variable with _SERVICE_PORT_ in it is taken for a misspelling.
 //
 // # The URL of Redis
 //
@@ -78,8 +120,9 @@
 //
 // # Secrets
 //
-// The URL is held in a type that shows it without its user and password, however it
-// is printed, logged or marshalled. No error or log record holds either.
+// The URL is held in a type that shows it without its user and password, and
+// client.key_secret in one that does not show it, however they are printed, logged or
+// marshalled. No error or log record holds them.
 //
 // # Concurrency
 //

@@ -55,6 +55,61 @@ func ExampleConfig_Limit() {
 	// limit "api" is not configured: set LIMITS_API_MAX and LIMITS_API_WINDOW, or limits.api.max and limits.api.window in the YAML file; configured: login
 }
 
+// How a limit is applied is in the settings, too.
+func ExampleLimit() {
+	cfg, err := config.Load(config.Sources{
+		Environ: []string{
+			"REDIS_URL=memory://",
+			"LIMITS_LOGIN_MAX=5", "LIMITS_LOGIN_WINDOW=15m",
+			"LIMITS_LOGIN_BY=ip + hashed:form:email", "LIMITS_LOGIN_SHADOW=true",
+			"CLIENT_KEY_SECRET=0123456789abcdef",
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	login, err := cfg.Limit("login")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(login.Limit.Max, login.By, login.Shadow) // login.Limit is for slidingwindow.New
+	// Output:
+	// 5 ip+hashed:form:email true
+}
+
+func ExampleResponse() {
+	cfg, err := config.Load(config.Sources{
+		Environ: []string{"REDIS_URL=memory://", "RESPONSE_HEADERS=legacy,draft-10", "RESPONSE_FAILED_STATUS=500"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(cfg.Response.Headers)
+	fmt.Println(cfg.Response.RefusedStatus, cfg.Response.NoKeyStatus, cfg.Response.FailedStatus)
+	// Output:
+	// draft-11, legacy
+	// 429 403 500
+}
+
+// A secret is shown to nobody but who asks for its bytes.
+func ExampleSecret() {
+	cfg, err := config.Load(config.Sources{
+		Environ: []string{"REDIS_URL=memory://", "CLIENT_KEY_SECRET=0123456789abcdef"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%+v\n", cfg.Client)
+	fmt.Println(len(cfg.Client.KeySecret.Bytes()), "bytes")
+	// Output:
+	// {IPv6Prefix:56 KeySecret:xxxxx}
+	// 16 bytes
+}
+
 // With memory:// there is no Redis to connect to.
 func ExampleRedis_InMemory() {
 	cfg, err := config.Load(config.Sources{Environ: []string{"REDIS_URL=memory://"}})

@@ -18,7 +18,7 @@ var (
 	// What the YAML parser quotes may be part of a password. From the first quote to
 	// the last one of a line, as the content may have quotes of its own.
 	quotedContent = regexp.MustCompile("`.*`|\".{2,}\"|'.{2,}'")
-	oddNotation   = regexp.MustCompile(`(?m)^[^#\n]*\b(port|max)["']?:[ \t]+[-+]?(\+|0[0-9A-Za-z_]|[0-9]+_)`)
+	oddNotation   = regexp.MustCompile(`(?m)^[^#\n]*\b(port|max|(refused|no_key|failed)_status|ipv6_prefix)["']?:[ \t]+[-+]?(\+|0[0-9A-Za-z_]|[0-9]+_)`)
 	anchorContent = regexp.MustCompile(`(?s)unknown anchor .*`)
 )
 
@@ -105,7 +105,7 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 			s.problemf("%s in %s is a key with a dot in it; write a section in its place", key, from.source)
 		case path == sectionLimits && !isLimitName(name):
 			s.problemf("%s in %s has a name that is not allowed for a limit; allowed: %s", key, from.source, limitNameRule)
-		case key == sectionRedis || key == sectionLimits:
+		case slices.Contains(sections, key):
 			if value != nil && !isSection {
 				s.problemf("%s in %s is not a section; allowed: keys indented below it", key, from.source)
 				continue
@@ -113,7 +113,7 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 			s.flatten(subsection, key, from, values)
 		case path == sectionLimits:
 			if len(subsection) == 0 {
-				s.problemf("%s in %s is not a section; allowed: max and window, indented below it", key, from.source)
+				s.problemf("%s in %s is not a section; allowed: max, window, by and shadow, indented below it", key, from.source)
 				continue
 			}
 			s.flatten(subsection, key, from, values)

@@ -13,10 +13,21 @@ const (
 	keyPrefix  = "redis.prefix"
 	keyTimeout = "redis.timeout"
 
-	sectionRedis  = "redis"
-	sectionLimits = "limits"
-	fieldMax      = "max"
-	fieldWindow   = "window"
+	keyHeaders       = "response.headers"
+	keyRefusedStatus = "response.refused_status"
+	keyNoKeyStatus   = "response.no_key_status"
+	keyFailedStatus  = "response.failed_status"
+	keyIPv6Prefix    = "client.ipv6_prefix"
+	keySecret        = "client.key_secret"
+
+	sectionRedis    = "redis"
+	sectionResponse = "response"
+	sectionClient   = "client"
+	sectionLimits   = "limits"
+	fieldMax        = "max"
+	fieldWindow     = "window"
+	fieldBy         = "by"
+	fieldShadow     = "shadow"
 
 	limitsVariables = "LIMITS_"
 	redisVariables  = "REDIS_"
@@ -25,7 +36,12 @@ const (
 )
 
 var (
-	plainKeys = []string{keyHost, keyPort, keyURL, keyPrefix, keyTimeout}
+	plainKeys = []string{
+		keyHost, keyPort, keyURL, keyPrefix, keyTimeout,
+		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus, keyIPv6Prefix, keySecret,
+	}
+	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldShadow}
+	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
 
 	// Every name must have a spelling as a variable, and only one: hence no capitals
 	// and no hyphens.
@@ -42,7 +58,7 @@ func splitLimitKey(key string) (name, field string, ok bool) {
 	if len(parts) != 3 || parts[0] != sectionLimits || !isLimitName(parts[1]) {
 		return "", "", false
 	}
-	return parts[1], parts[2], parts[2] == fieldMax || parts[2] == fieldWindow
+	return parts[1], parts[2], slices.Contains(limitFields, parts[2])
 }
 
 func isKey(key string) bool {

@@ -7,7 +7,22 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-func (s *settings) limit(name string) slidingwindow.Limit {
+// Limit is a named limit and how a program applies it.
+type Limit struct {
+	// Limit is how much is allowed, for [slidingwindow.New].
+	slidingwindow.Limit
+
+	// By says whom the limit counts, such as "ip+route" or "hashed:header:X-API-Key",
+	// in the form that the package's documentation gives, without spaces around the
+	// parts. echomw.ParseKey makes a key of it. Defaults to "", which leaves it to
+	// the program.
+	By string
+
+	// Shadow is true for a limit that counts, but must not refuse. Defaults to false.
+	Shadow bool
+}
+
+func (s *settings) limit(name string) Limit {
 	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
 	maxRule, windowRule := limitRules()
 	for _, half := range []struct{ key, example string }{{maxKey, "100"}, {windowKey, "15m"}} {
@@ -30,7 +45,8 @@ func (s *settings) limit(name string) slidingwindow.Limit {
 		}
 		s.invalid(maxKey, "", fault.Allowed)
 	}
-	return limit
+	shadow, _ := s.boolean(limitKey(name, fieldShadow))
+	return Limit{Limit: limit, By: s.by(limitKey(name, fieldBy)), Shadow: shadow}
 }
 
 // limitFaults are the faults that slidingwindow finds, which makes the rules there

@@ -35,7 +35,8 @@ type Sources struct {
 
 	// Defaults are the program's own defaults, by key: {"port": 3000,
 	// "limits.api.max": 100, "limits.api.window": "15m"}. A value is a string, an
-	// integer or, for a duration, a time.Duration. Every other source overrides them.
+	// integer, a bool or, for a duration, a time.Duration. Every other source
+	// overrides them.
 	Defaults map[string]any
 }
 
@@ -121,7 +122,7 @@ func (s *settings) loadDefaults(defaults map[string]any) {
 			s.unknownKey(key, from)
 		default:
 			if isKey(key) {
-				s.problemf("%s is a %T; allowed: a string, an integer or, for a duration, a time.Duration", from.describe(key), value)
+				s.problemf("%s is a %T; allowed: a string, an integer, a bool or, for a duration, a time.Duration", from.describe(key), value)
 				continue
 			}
 			s.unknownKey(key, from)
@@ -165,7 +166,7 @@ func (s *settings) loadDotEnv(path string) {
 		return
 	}
 	s.loadVariables(variables, origin{source: path, variables: true}, func(variable string) bool {
-		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables)
+		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables) || nearVariable(variable) != ""
 	})
 }
 
@@ -179,7 +180,21 @@ func (s *settings) loadEnviron(environ []string) {
 		s.problemf("the environment: %w", err)
 		return
 	}
+	maps.DeleteFunc(variables, func(variable string, _ any) bool { return s.isForeign(variable, variables) })
 	s.loadVariables(variables, origin{source: "the environment", variables: true}, likelyTypo)
+}
+
+// isForeign tells a variable of Kubernetes from the one it looks like: it stands alone,
+// where a limit has a max or a window as well.
+func (s *settings) isForeign(variable string, variables map[string]any) bool {
+	key, _ := keyOf(variable)
+	name, _, ok := splitLimitKey(key)
+	set := func(field string) bool {
+		key := limitKey(name, field)
+		value, given := variables[variableOf(key)]
+		return given && value != "" || s.merged.Exists(key)
+	}
+	return ok && isNamedPort(variable) && !set(fieldMax) && !set(fieldWindow)
 }
 
 // loadVariables takes the variables that it knows. Of the others, it reports those that
@@ -209,14 +224,17 @@ func (s *settings) readFile(path string) (text []byte, ok bool) {
 }
 
 func (s *settings) unknownVariable(variable string, from origin) {
-	allowed := "LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores"
-	if strings.HasPrefix(variable, redisVariables) {
-		allowed = strings.Join([]string{variableOf(keyURL), variableOf(keyPrefix), variableOf(keyTimeout)}, ", ")
+	hint := "allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
+	switch near := nearVariable(variable); {
+	case near != "":
+		hint = "did you mean " + near + "?"
+	case strings.HasPrefix(variable, redisVariables):
+		hint = "allowed: " + strings.Join([]string{variableOf(keyURL), variableOf(keyPrefix), variableOf(keyTimeout)}, ", ")
 	}
 	if likelySecret(variable) {
 		variable = "a variable " + notShown
 	}
-	s.problemf("%s in %s is not a known variable; allowed: %s", variable, from.source, allowed)
+	s.problemf("%s in %s is not a known variable; %s", variable, from.source, hint)
 }
 
 func (s *settings) unknownKey(key string, from origin) {

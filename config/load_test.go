@@ -15,11 +15,25 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
+// known ends the error for a key that resembles none.
+const known = "known are host, port, redis.url, redis.prefix, redis.timeout, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
+	"client.ipv6_prefix, client.key_secret, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
+
+// variables ends the error for a variable that is nearly one of a limit.
+const variables = "is not a known variable; allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
+
+const hidden = "(not shown, as it may hold a password)"
+
 const required = "REDIS_URL is required: set it to redis://localhost:6379, or memory:// to limit within this process only"
 
 // env is an environment with a valid REDIS_URL.
 func env(variables ...string) []string {
 	return append([]string{"REDIS_URL=memory://"}, variables...)
+}
+
+// limit is a limit without by and shadow.
+func limit(name string, units int64, window time.Duration) config.Limit {
+	return config.Limit{Limit: slidingwindow.Limit{Name: name, Max: units, Window: window}}
 }
 
 // inFiles writes the files, runs load where they are, so that their names need no
@@ -52,7 +66,7 @@ func TestLoadReadsTheProcessEnvironment(t *testing.T) {
 	t.Setenv("LIMITS_API_WINDOW", "1s")
 	c, err := config.Load(config.Sources{})
 	require.NoError(t, err)
-	assert.Equal(t, slidingwindow.Limit{Name: "api", Max: 7, Window: time.Second}, c.Limits["api"])
+	assert.Equal(t, limit("api", 7, time.Second), c.Limits["api"])
 }
 
 // Each source sets all that it and the later ones set, so every level shows once.
@@ -75,11 +89,11 @@ func TestLoadPrecedence(t *testing.T) {
 	assert.Equal(t, "dotenv", c.Redis.Prefix, ".env over YAML")
 	assert.Equal(t, 4*time.Second, c.Redis.Timeout, "environment over .env")
 	assert.True(t, c.Redis.InMemory(), "environment over the program's defaults")
-	assert.Equal(t, map[string]slidingwindow.Limit{
-		"api":      {Name: "api", Max: 3, Window: 2 * time.Minute},
-		"login":    {Name: "login", Max: 5, Window: 15 * time.Minute},
-		"jobs":     {Name: "jobs", Max: 8, Window: time.Hour},
-		"in_queue": {Name: "in_queue", Max: 9, Window: 90 * time.Minute},
+	assert.Equal(t, map[string]config.Limit{
+		"api":      limit("api", 3, 2*time.Minute),
+		"login":    limit("login", 5, 15*time.Minute),
+		"jobs":     limit("jobs", 8, time.Hour),
+		"in_queue": limit("in_queue", 9, 90*time.Minute),
 	}, c.Limits)
 }
 
@@ -102,25 +116,46 @@ func TestLoadIgnoresAnOverriddenValue(t *testing.T) {
 	assert.Equal(t, 81, c.Port)
 }
 
+// wrong is what Load must refuse, and how.
+type wrong struct {
+	env      []string // in addition to env()
+	yaml     string
+	dotEnv   string
+	defaults map[string]any
+	want     string
+}
+
+func requireRefused(t *testing.T, tests map[string]wrong) {
+	t.Helper()
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sources := config.Sources{Environ: env(test.env...), Defaults: test.defaults}
+			inFiles(t, map[string]string{"config.yaml": test.yaml, "test.env": test.dotEnv})
+			if test.yaml != "" {
+				sources.YAML = "config.yaml"
+			}
+			if test.dotEnv != "" {
+				sources.DotEnv = "test.env"
+			}
+			c, err := config.Load(sources)
+			require.EqualError(t, err, test.want)
+			require.ErrorIs(t, err, config.ErrInvalid)
+			assert.Nil(t, c)
+		})
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	const (
 		maxRule    = "allowed: 0 to 999999999999999 units"
 		windowRule = "allowed: 1ms to 87600h, such as 15m"
 		prefixRule = "allowed: 1 to 64 printable ASCII characters other than the space, { and }"
 		nameRule   = "allowed: 1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
-		variables  = "is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores"
 		notation   = "has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only"
-		hidden     = "(not shown, as it may hold a password)"
 		api        = "LIMITS_API_"
 	)
 	long := strings.Repeat("a", 65)
-	tests := map[string]struct {
-		env      []string // in addition to env()
-		yaml     string
-		dotEnv   string
-		defaults map[string]any
-		want     string
-	}{
+	tests := map[string]wrong{
 		"port zero":          {env: []string{"PORT=0"}, want: `port (PORT in the environment) is "0"; allowed: 1 to 65535`},
 		"port too high":      {env: []string{"PORT=65536"}, want: `port (PORT in the environment) is "65536"; allowed: 1 to 65535`},
 		"port negative":      {yaml: "port: -1", want: `port (config.yaml) is -1; allowed: 1 to 65535`},
@@ -181,13 +216,13 @@ func TestLoadRefuses(t *testing.T) {
 		"max missing":        {yaml: "limits: {api: {window: 1s}}", want: `limits.api.max is not set: limit "api" needs it; set LIMITS_API_MAX in the environment, or limits.api.max in the YAML file, to a value such as 100`},
 		"unknown field":      {yaml: "limits: {api: {max: 1, windw: 1s, window: 1s}}", want: `limits.api.windw in config.yaml is not a known key; did you mean limits.api.window?`},
 		"unknown top":        {yaml: "prot: 80", want: `prot in config.yaml is not a known key; did you mean port?`},
-		"unknown section":    {yaml: "server: {a: 1, b: 2}", want: `server in config.yaml is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
+		"unknown section":    {yaml: "server: {a: 1, b: 2}", want: `server in config.yaml is not a known key; ` + known},
 		"unknown redis":      {yaml: "redis: {urls: x}", want: `redis.urls in config.yaml is not a known key; did you mean redis.url?`},
-		"unknown default":    {defaults: map[string]any{"limits.api.limit": 1}, want: `limits.api.limit in the program's defaults is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
+		"unknown default":    {defaults: map[string]any{"limits.api.limit": 1}, want: `limits.api.limit in the program's defaults is not a known key; ` + known},
 		"url as default":     {defaults: map[string]any{"redis://:pw@h": 1}, want: `the program's defaults has a key ` + hidden + ` that is not known`},
-		"nested default":     {defaults: map[string]any{"limits": map[string]any{}}, want: `limits in the program's defaults is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`},
-		"odd default":        {defaults: map[string]any{"port": func() {}}, want: `port (the program's defaults) is a func(); allowed: a string, an integer or, for a duration, a time.Duration`},
-		"nil default":        {defaults: map[string]any{"port": nil}, want: `port (the program's defaults) is a <nil>; allowed: a string, an integer or, for a duration, a time.Duration`},
+		"nested default":     {defaults: map[string]any{"limits": map[string]any{}}, want: `limits in the program's defaults is not a known key; ` + known},
+		"odd default":        {defaults: map[string]any{"port": func() {}}, want: `port (the program's defaults) is a func(); allowed: a string, an integer, a bool or, for a duration, a time.Duration`},
+		"nil default":        {defaults: map[string]any{"port": nil}, want: `port (the program's defaults) is a <nil>; allowed: a string, an integer, a bool or, for a duration, a time.Duration`},
 		"float default":      {defaults: map[string]any{"port": 80.5}, want: `port (the program's defaults) is 80.5: a whole number is needed; allowed: 1 to 65535`},
 		"variable typo":      {env: []string{"LIMITS_API_MAXX=1"}, want: `LIMITS_API_MAXX in the environment ` + variables},
 		"variable typo 2":    {env: []string{"LIMITS_API_WINDW=1"}, want: `LIMITS_API_WINDW in the environment ` + variables},
@@ -206,9 +241,9 @@ func TestLoadRefuses(t *testing.T) {
 		"url as key":         {yaml: "redis:\n  redis://:pw@h:", want: `config.yaml has a key ` + hidden + ` that is not known`},
 		"redis not section":  {yaml: "redis: redis://:pw@h", want: `redis in config.yaml is not a section; allowed: keys indented below it`},
 		"limits list":        {yaml: "limits: [1]", want: `limits in config.yaml is not a section; allowed: keys indented below it`},
-		"limit null":         {yaml: "limits: {api: }", want: `limits.api in config.yaml is not a section; allowed: max and window, indented below it`},
-		"limit number":       {yaml: "limits: {api: 100}", want: `limits.api in config.yaml is not a section; allowed: max and window, indented below it`},
-		"limit empty":        {yaml: "limits: {api: {}}", want: `limits.api in config.yaml is not a section; allowed: max and window, indented below it`},
+		"limit null":         {yaml: "limits: {api: }", want: `limits.api in config.yaml is not a section; allowed: max, window, by and shadow, indented below it`},
+		"limit number":       {yaml: "limits: {api: 100}", want: `limits.api in config.yaml is not a section; allowed: max, window, by and shadow, indented below it`},
+		"limit empty":        {yaml: "limits: {api: {}}", want: `limits.api in config.yaml is not a section; allowed: max, window, by and shadow, indented below it`},
 		"field section":      {yaml: "limits: {api: {max: {1: 2}, window: 1s}}", want: `limits.api.max (config.yaml) is a section: a whole number is needed; ` + maxRule},
 		"yaml syntax":        {yaml: "port: 80\nredis: a: b", want: `config.yaml is not valid YAML: line 2: mapping values are not allowed in this context`},
 		"yaml scalar":        {yaml: "redis://:pw@host", want: "config.yaml is not valid YAML: unmarshal errors: line 1: cannot unmarshal !!str (not shown) into map[string]interface {}"},
@@ -220,22 +255,7 @@ func TestLoadRefuses(t *testing.T) {
 		".env odd name":      {dotEnv: "REDIS_URL redis://:secret@h", want: `test.env: line 1 is not of the form NAME=value (not shown, as it may hold a password)`},
 		".env open quote":    {dotEnv: "A='x\ny'\nREDIS_URL=\"redis://:secret@h\nPORT=80", want: `test.env: line 3 is not of the form NAME=value (not shown, as it may hold a password)`},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			sources := config.Sources{Environ: env(test.env...), Defaults: test.defaults}
-			inFiles(t, map[string]string{"config.yaml": test.yaml, "test.env": test.dotEnv})
-			if test.yaml != "" {
-				sources.YAML = "config.yaml"
-			}
-			if test.dotEnv != "" {
-				sources.DotEnv = "test.env"
-			}
-			c, err := config.Load(sources)
-			require.EqualError(t, err, test.want)
-			require.ErrorIs(t, err, config.ErrInvalid)
-			assert.Nil(t, c)
-		})
-	}
+	requireRefused(t, tests)
 	assert.GreaterOrEqual(t, len(tests), 60)
 }
 
@@ -247,9 +267,9 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 		Environ: []string{"PORT=http", "LIMITS_MAX=1"},
 	})
 	require.EqualError(t, err, strings.Join([]string{
-		`log in config.yaml is not a known key; known are host, port, redis.url, redis.prefix, redis.timeout, limits.<name>.max and limits.<name>.window`,
+		`log in config.yaml is not a known key; ` + known,
 		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT`,
-		`LIMITS_MAX in the environment is not a known variable; allowed: LIMITS_<NAME>_MAX and LIMITS_<NAME>_WINDOW, with a name of capital letters, digits and underscores`,
+		`LIMITS_MAX in the environment ` + variables,
 		`port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535`,
 		required,
 		`limits.api.window is not set: limit "api" needs it; set LIMITS_API_WINDOW in the environment, or limits.api.window in the YAML file, to a value such as 15m`,
@@ -300,7 +320,7 @@ func TestLoadDoesNotMissWhatABrokenFileMayHave(t *testing.T) {
 func TestLoadLeavesForeignVariablesAlone(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(config.Sources{Environ: env(
-		"LIMITS_CPU=2", "LIMITS_=x", "LIMITS_MEMORY_MB=1", "LIMITS_CPU_MIN=1", "LIMITS_API_LIMIT=1",
+		"LIMITS_CPU=2", "LIMITS_=x", "LIMITS_MEMORY_MB=1", "LIMITS_CPU_MIN=1", "LIMITS_API_BYE=ip", "LIMITS_API_B=ip", "LIMITS_SHARDS=1", "LIMITS_API_LIMIT=1",
 		// What Kubernetes sets for a Service named limits.
 		"LIMITS_SERVICE_HOST=10.0.0.1", "LIMITS_SERVICE_PORT=80", "LIMITS_SERVICE_PORT_HTTP=80", "LIMITS_SERVICE_PORT_MAIN=80",
 		"LIMITS_PORT=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP_PROTO=tcp",
@@ -359,9 +379,9 @@ func TestConfigLimit(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(config.Sources{Environ: env("LIMITS_B_MAX=2", "LIMITS_B_WINDOW=1s", "LIMITS_A_MAX=1", "LIMITS_A_WINDOW=1s")})
 	require.NoError(t, err)
-	limit, err := c.Limit("b")
+	b, err := c.Limit("b")
 	require.NoError(t, err)
-	assert.Equal(t, slidingwindow.Limit{Name: "b", Max: 2, Window: time.Second}, limit)
+	assert.Equal(t, limit("b", 2, time.Second), b)
 
 	_, err = c.Limit("api")
 	require.EqualError(t, err, `limit "api" is not configured: set LIMITS_API_MAX and LIMITS_API_WINDOW, or limits.api.max and limits.api.window in the YAML file; configured: a, b`)

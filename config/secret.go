@@ -23,3 +23,20 @@ func (r redacted) MarshalText() ([]byte, error) { return []byte(r.shown), nil }
 
 // LogValue returns String.
 func (r redacted) LogValue() slog.Value { return slog.StringValue(r.shown) }
+
+// Secret is a text that shows itself as "xxxxx", or as "" if there is none, however it
+// is printed, logged or marshalled. Only [Load] makes one; the zero value stands for
+// none.
+type Secret struct {
+	redacted
+	open func() string
+}
+
+// Bytes returns a copy of the secret, nil if there is none. What prints the copy shows
+// the secret.
+func (s Secret) Bytes() []byte {
+	if s.open == nil {
+		return nil
+	}
+	return []byte(s.open())
+}

@@ -82,10 +82,36 @@ func (s *settings) text(key, allowed string) (text string, ok bool) {
 	return text, ok
 }
 
+// boolean takes two words only: whether "yes", "on" or "1" is true depends on whom you
+// ask.
+func (s *settings) boolean(key string) (b, ok bool) {
+	if !s.merged.Exists(key) {
+		return false, false
+	}
+	switch value := s.merged.Get(key); value {
+	case true, "true":
+		return true, true
+	case false, "false":
+		return false, true
+	default:
+		s.invalid(key, "", trueOrFalse)
+		return false, false
+	}
+}
+
 const notShown = "(not shown, as it may hold a password)"
 
 func likelySecret(text string) bool {
 	return strings.Contains(text, "@") || strings.Contains(text, "://")
+}
+
+// shownPart is a part of a text for an error message. A part of a URL may be its
+// password, and no longer look like it.
+func shownPart(part, text string) string {
+	if likelySecret(text) {
+		return notShown
+	}
+	return shown(part)
 }
 
 // shown is a value for an error message. A text that looks like a URL or a login was

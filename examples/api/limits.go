@@ -29,5 +29,5 @@ func newLimiter(cfg *config.Config, store slidingwindow.Store, name string) (*sl
 	if err != nil {
 		return nil, err
 	}
-	return slidingwindow.New(store, limit)
+	return slidingwindow.New(store, limit.Limit)
 }

@@ -49,7 +49,7 @@ func workOff(ctx context.Context, environ []string, jobs int, work func(job int)
 		return err
 	}
 	defer closeStore()
-	limiter, err := slidingwindow.New(store, cfg.Limits["jobs"])
+	limiter, err := slidingwindow.New(store, cfg.Limits["jobs"].Limit)
 	if err != nil {
 		return err
 	}

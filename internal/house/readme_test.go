@@ -72,7 +72,7 @@ func readmeConfiguration(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limiter, err := slidingwindow.New(store, api)
+	limiter, err := slidingwindow.New(store, api.Limit)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,62 @@
+package config
+
+import "fmt"
+
+const (
+	defaultIPv6Prefix = 56
+	minIPv6Prefix     = 32
+	maxIPv6Prefix     = 64
+
+	minSecretBytes = 16
+
+	ipv6PrefixRule = "32 to 64"
+	secretRule     = "a text of 16 bytes or more"
+)
+
+// Client says how clients are told apart, for echomw.KeyOptions.
+type Client struct {
+	// IPv6Prefix is how many bits of an IPv6 address tell one client from another: 32
+	// to 64. Defaults to 56.
+	IPv6Prefix int
+
+	// KeySecret is what the keys of limits are hashed with where [Limit].By says
+	// "hashed:": 16 bytes or more. Programs that share their counts need the same one.
+	// Defaults to none.
+	KeySecret Secret
+}
+
+func (s *settings) client() Client {
+	c := Client{IPv6Prefix: defaultIPv6Prefix, KeySecret: s.keySecret()}
+	if bits, ok := s.integer(keyIPv6Prefix, ipv6PrefixRule); ok {
+		if bits < minIPv6Prefix || bits > maxIPv6Prefix {
+			s.invalid(keyIPv6Prefix, "", ipv6PrefixRule)
+		}
+		c.IPv6Prefix = int(bits)
+	}
+	return c
+}
+
+// keySecret reports what is wrong without the value, whatever it is: a number may be a
+// secret that lacks its quotes.
+func (s *settings) keySecret() Secret {
+	if !s.hasKeySecret() {
+		return Secret{}
+	}
+	text, ok := s.merged.Get(keySecret).(string)
+	why := ""
+	switch {
+	case !ok:
+		why = textNeeded
+	case len(text) < minSecretBytes:
+		why = fmt.Sprintf("it has a length of %d", len(text))
+	default:
+		return Secret{redacted{mask}, func() string { return text }}
+	}
+	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(keySecret), why, secretRule)
+	return Secret{}
+}
+
+// hasKeySecret reports whether there is a secret, right or wrong.
+func (s *settings) hasKeySecret() bool {
+	return s.merged.Exists(keySecret) && s.merged.Get(keySecret) != ""
+}

@@ -1,0 +1,137 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
+)
+
+func TestResponseDefaults(t *testing.T) {
+	inFiles(t, map[string]string{"config.yaml": "response:\nclient:\n"})
+	for _, yaml := range []string{"", "config.yaml"} {
+		c, err := config.Load(config.Sources{YAML: yaml, Environ: env("RESPONSE_HEADERS=", "RESPONSE_REFUSED_STATUS=")})
+		require.NoError(t, err)
+		assert.Equal(t, config.Response{Headers: "draft-11", RefusedStatus: 429, NoKeyStatus: 403, FailedStatus: 503}, c.Response)
+	}
+}
+
+// Each source sets all that it and the later ones set, so every level shows once.
+func TestResponsePrecedence(t *testing.T) {
+	inFiles(t, map[string]string{
+		"config.yaml": "response: {headers: [legacy], no_key_status: 402, failed_status: 502}\n",
+		".env":        "RESPONSE_HEADERS=none\nRESPONSE_FAILED_STATUS=503\n",
+	})
+	c, err := config.Load(config.Sources{
+		YAML:    "config.yaml",
+		DotEnv:  ".env",
+		Environ: env("RESPONSE_HEADERS=draft-6"),
+		Defaults: map[string]any{
+			"response.headers": "draft-7", "response.refused_status": 401, "response.no_key_status": "401", "response.failed_status": 501,
+		},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, config.Response{Headers: "draft-6", RefusedStatus: 401, NoKeyStatus: 402, FailedStatus: 503}, c.Response)
+}
+
+func TestResponseStatusesAtTheEdges(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Sources{Environ: env("RESPONSE_REFUSED_STATUS=400", "RESPONSE_NO_KEY_STATUS=599", "RESPONSE_FAILED_STATUS=400")})
+	require.NoError(t, err)
+	assert.Equal(t, config.Response{Headers: "draft-11", RefusedStatus: 400, NoKeyStatus: 599, FailedStatus: 400}, c.Response)
+}
+
+// Whatever the spelling, a set of formats has one text.
+func TestResponseHeaders(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"draft-11":                          "draft-11",
+		"draft-10":                          "draft-11",
+		"draft-9":                           "draft-11",
+		"draft-8":                           "draft-11",
+		"draft-7":                           "draft-7",
+		"draft-6":                           "draft-6",
+		"legacy":                            "legacy",
+		"none":                              "none",
+		"draft-11, legacy":                  "draft-11, legacy",
+		" legacy ,\tdraft-9":                "draft-11, legacy",
+		"draft-8,draft-9,draft-10,draft-11": "draft-11",
+		"legacy,legacy":                     "legacy",
+		"legacy,draft-6,draft-7,draft-11":   "draft-11, draft-7, draft-6, legacy",
+	} {
+		c, err := config.Load(config.Sources{Environ: env("RESPONSE_HEADERS=" + given)})
+		require.NoError(t, err, "%q", given)
+		assert.Equal(t, want, c.Response.Headers, "%q", given)
+		again, err := config.Load(config.Sources{Environ: env("RESPONSE_HEADERS=" + want)})
+		require.NoError(t, err)
+		assert.Equal(t, want, again.Response.Headers)
+	}
+}
+
+func TestResponseHeadersAsYAML(t *testing.T) {
+	for given, want := range map[string]string{
+		"[legacy, draft-8]":           "draft-11, legacy",
+		"\n    - none":                "none",
+		"draft-7, draft-6":            "draft-7, draft-6",
+		`"legacy"`:                    "legacy",
+		"[draft-11, 'draft-7'] # two": "draft-11, draft-7",
+	} {
+		inFiles(t, map[string]string{"config.yaml": "response:\n  headers: " + given})
+		c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env(), Defaults: map[string]any{"response.headers": "draft-6"}})
+		require.NoError(t, err, given)
+		assert.Equal(t, want, c.Response.Headers, given)
+	}
+}
+
+func TestResponseRefuses(t *testing.T) {
+	const (
+		rule   = "; allowed: draft-11 (or draft-8, draft-9, draft-10, which mean the same), draft-7, draft-6 and legacy, separated by commas; or none alone"
+		inEnv  = "response.headers (RESPONSE_HEADERS in the environment) is "
+		inYAML = "response.headers (config.yaml) is "
+		status = "; allowed: 400 to 599"
+	)
+	requireRefused(t, map[string]wrong{
+		"format":            {env: []string{"RESPONSE_HEADERS=draft-5"}, want: inEnv + `"draft-5": "draft-5" is not a format` + rule},
+		"format case":       {env: []string{"RESPONSE_HEADERS=Legacy"}, want: inEnv + `"Legacy": "Legacy" is not a format` + rule},
+		"draft-12":          {env: []string{"RESPONSE_HEADERS=draft-12"}, want: inEnv + `"draft-12": "draft-12" is not a format` + rule},
+		"two formats":       {env: []string{"RESPONSE_HEADERS=a,legacy,b"}, want: inEnv + `"a,legacy,b": "a" is not a format` + rule + "\n" + inEnv + `"a,legacy,b": "b" is not a format` + rule},
+		"space for comma":   {env: []string{"RESPONSE_HEADERS=draft-7 legacy"}, want: inEnv + `"draft-7 legacy": "draft-7 legacy" is not a format` + rule},
+		"format is a URL":   {env: []string{"RESPONSE_HEADERS=redis://:a,s3cret,b@h"}, want: strings.Repeat("\n"+inEnv+hidden+": "+hidden+" is not a format"+rule, 3)[1:]},
+		"formats end":       {env: []string{"RESPONSE_HEADERS=legacy,"}, want: inEnv + `"legacy,": format 2 is empty` + rule},
+		"formats empty":     {yaml: `response: {headers: ""}`, want: inYAML + `"": format 1 is empty` + rule},
+		"none and another":  {dotEnv: "RESPONSE_HEADERS=none,draft-7", want: `response.headers (RESPONSE_HEADERS in test.env) is "none,draft-7": none does not go with another format` + rule},
+		"list empty":        {yaml: "response: {headers: []}", want: inYAML + "a list: it is empty" + rule},
+		"list of none":      {yaml: "response: {headers: [legacy, none]}", want: inYAML + "a list: none does not go with another format" + rule},
+		"list with format":  {yaml: "response: {headers: [legacy, draft-x]}", want: inYAML + `a list: "draft-x" is not a format` + rule},
+		"list with commas":  {yaml: "response: {headers: ['draft-7,legacy']}", want: inYAML + `a list: "draft-7,legacy" is not a format` + rule},
+		"list with spaces":  {yaml: "response: {headers: [' legacy']}", want: inYAML + `a list: " legacy" is not a format` + rule},
+		"list with empty":   {yaml: "response: {headers: [legacy, '']}", want: inYAML + "a list: format 2 is empty" + rule},
+		"list with number":  {yaml: "response: {headers: [6]}", want: inYAML + "a list: 6 is not a format" + rule},
+		"list with null":    {yaml: "response: {headers: [~]}", want: inYAML + "a list: null is not a format" + rule},
+		"list in list":      {yaml: "response: {headers: [[legacy]]}", want: inYAML + "a list: a list is not a format" + rule},
+		"list with URL":     {yaml: "response: {headers: ['redis://:s3cret@h']}", want: inYAML + "a list: " + hidden + " is not a format" + rule},
+		"headers null":      {yaml: "response: {headers: }", want: inYAML + "null: a text or a list is needed" + rule},
+		"headers false":     {yaml: "response: {headers: false}", want: inYAML + "false: a text or a list is needed" + rule},
+		"headers section":   {yaml: "response: {headers: {legacy: true}}", want: inYAML + "a section: a text or a list is needed" + rule},
+		"headers default":   {defaults: map[string]any{"response.headers": []string{"legacy"}}, want: `response.headers (the program's defaults) is a []string; allowed: a string, an integer, a bool or, for a duration, a time.Duration`},
+		"refused low":       {env: []string{"RESPONSE_REFUSED_STATUS=399"}, want: `response.refused_status (RESPONSE_REFUSED_STATUS in the environment) is "399"` + status},
+		"refused high":      {yaml: "response: {refused_status: 600}", want: `response.refused_status (config.yaml) is 600` + status},
+		"refused text":      {dotEnv: "RESPONSE_REFUSED_STATUS=Too Many Requests", want: `response.refused_status (RESPONSE_REFUSED_STATUS in test.env) is "Too Many Requests": a whole number is needed` + status},
+		"refused octal":     {yaml: "response:\n  refused_status: 0655", want: "config.yaml: line 2 has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only"},
+		"no key low":        {defaults: map[string]any{"response.no_key_status": 0}, want: `response.no_key_status (the program's defaults) is 0` + status},
+		"no key high":       {env: []string{"RESPONSE_NO_KEY_STATUS=600"}, want: `response.no_key_status (RESPONSE_NO_KEY_STATUS in the environment) is "600"` + status},
+		"no key underscore": {yaml: "response: {no_key_status: 4_03}", want: "config.yaml: line 1 has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only"},
+		"failed low":        {env: []string{"RESPONSE_FAILED_STATUS=200"}, want: `response.failed_status (RESPONSE_FAILED_STATUS in the environment) is "200"` + status},
+		"failed float":      {yaml: "response: {failed_status: 503.0}", want: `response.failed_status (config.yaml) is 503.0: a whole number is needed` + status},
+		"failed signed":     {yaml: "response: {failed_status: +503}", want: "config.yaml: line 1 has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only"},
+		"all statuses":      {env: []string{"RESPONSE_REFUSED_STATUS=1", "RESPONSE_NO_KEY_STATUS=2", "RESPONSE_FAILED_STATUS=3"}, want: `response.refused_status (RESPONSE_REFUSED_STATUS in the environment) is "1"` + status + "\n" + `response.no_key_status (RESPONSE_NO_KEY_STATUS in the environment) is "2"` + status + "\n" + `response.failed_status (RESPONSE_FAILED_STATUS in the environment) is "3"` + status},
+		"unknown key":       {yaml: "response: {header: legacy}", want: `response.header in config.yaml is not a known key; did you mean response.headers?`},
+		"unknown status":    {defaults: map[string]any{"response.refuse_status": 429}, want: `response.refuse_status in the program's defaults is not a known key; did you mean response.refused_status?`},
+		"unlike any":        {yaml: "response: {status: 429}", want: `response.status in config.yaml is not a known key; ` + known},
+		"no section":        {yaml: "response: legacy", want: `response in config.yaml is not a section; allowed: keys indented below it`},
+		"dotted":            {yaml: "response.headers: legacy", want: `response.headers in config.yaml is a key with a dot in it; write a section in its place`},
+	})
+}
