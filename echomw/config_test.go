@@ -38,8 +38,8 @@ func TestBadConfigIsAnErrorAtStartUp(t *testing.T) {
 		"message of a nil raw message": {echomw.Config{Limiter: limiter, Message: json.RawMessage(nil)}, []string{"echomw: Config.Message is a json.RawMessage that holds nothing: "}},
 		"all at once": {echomw.Config{Message: make(chan int), KeyFunc: echomw.Join(echomw.KeyByIP(128), nil)}, []string{
 			"echomw: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
-			"echomw: Join: part 0: KeyByIP: ipv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)",
-			"echomw: Join: part 1: Keyer is nil; ",
+			"Join: part 0: KeyByIP: ipv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)",
+			"Join: part 1: Keyer is nil; ",
 			"echomw: Config.Message is a chan int; allowed: a value that encodes as JSON: json: unsupported type: chan int",
 		}},
 		"raw message that is no JSON": {echomw.Config{Limiter: limiter, Message: json.RawMessage("{")}, []string{
