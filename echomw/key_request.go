@@ -16,8 +16,9 @@ import (
 //
 // The client chooses the value. Use it for a header that is checked, by a proxy or by
 // middleware that runs before the limiter; a client could otherwise have a new quota for
-// each request. The value is stored in Redis in clear, and who reads Redis reads it:
-// for a secret, write a [KeyFunc] that returns a hash of it.
+// each request. The value is taken as it is sent: where it is not case-sensitive, as
+// addresses of e-mail are not, each spelling is a key. It is stored in Redis in clear,
+// and who reads Redis reads it: keep a secret out with [Hashed].
 //
 // "Host" is the host that the request asks for, in the client's spelling: "A.example"
 // and "a.example:80" are two keys.
@@ -25,43 +26,144 @@ import (
 // A name that is not the name of a header (a token of RFC 9110, section 5.6.2) is an
 // error of [Config.ToMiddleware].
 func KeyByHeader(name string) Keyer {
-	if !isFieldName(name) {
+	if !isToken(name) {
 		return badKey{{Field: "KeyByHeader: name", Given: strconv.Quote(name), Allowed: `the name of a header, such as "X-API-Key"`}}
 	}
-	return headerKey{name: name, canonical: http.CanonicalHeaderKey(name)}
+	return requestKey{part: inHeader, name: name, stored: http.CanonicalHeaderKey(name)}
 }
 
-type headerKey struct {
-	name      string // as the application writes it, for texts
-	canonical string // as net/http keeps it
+// KeyByCookie counts by the value of a cookie, such as "session". What [KeyByHeader]
+// says of values, refusals and secrets is true of cookies too.
+//
+// A name that is not the name of a cookie (a token: RFC 6265, section 4.1.1) is an error
+// of [Config.ToMiddleware].
+func KeyByCookie(name string) Keyer {
+	if !isToken(name) {
+		return badKey{{Field: "KeyByCookie: name", Given: strconv.Quote(name), Allowed: `the name of a cookie, such as "session"`}}
+	}
+	return requestKey{part: inCookie, name: name, stored: name}
 }
 
-func (k headerKey) Key(c echo.Context) (string, error) {
-	request := c.Request()
-	if k.canonical == "Host" {
-		// net/http takes it out of the headers, and refuses a second one.
-		if request.Host == "" {
-			return "", badHeader(k.name, "is missing")
+// KeyByQuery counts by the value of a parameter of the URL's query: with the name
+// "tenant", the key of /orders?tenant=acme is "acme". What [KeyByHeader] says of values,
+// refusals and secrets is true of parameters too.
+//
+// An empty name is an error of [Config.ToMiddleware].
+func KeyByQuery(name string) Keyer {
+	return namedKey("KeyByQuery", inQuery, name)
+}
+
+// KeyByParam counts by the value of a parameter of the route's path: with the name
+// "id", the key of /users/7 on the route /users/:id is "7". "*" names what a route ends
+// with: "a/b" is the key of /files/a/b on the route /files/*.
+//
+// What [KeyByHeader] says of values, refusals and secrets is true of parameters too. A
+// route without the parameter gives no key, so its requests are refused with 400, and
+// those to a URL without a route as well. So use it on the routes that have the parameter
+// or on a group of them. With Echo.Pre no request has one.
+//
+// An empty name is an error of [Config.ToMiddleware].
+func KeyByParam(name string) Keyer {
+	return namedKey("KeyByParam", inPath, name)
+}
+
+func namedKey(function string, part requestPart, name string) Keyer {
+	if name == "" {
+		return badKey{{Field: function + ": name", Given: `""`, Allowed: "the name of a " + string(part)}}
+	}
+	return requestKey{part: part, name: name, stored: name}
+}
+
+// requestPart is where in a request a name has a value, as texts call it.
+type requestPart string
+
+const (
+	inHeader requestPart = "header"
+	inCookie requestPart = "cookie"
+	inQuery  requestPart = "query parameter"
+	inPath   requestPart = "path parameter"
+	inForm   requestPart = "form field"
+)
+
+type requestKey struct {
+	part   requestPart
+	name   string // as the application writes it, for texts
+	stored string // as net/http and Echo keep it
+}
+
+func (k requestKey) Key(c echo.Context) (string, error) {
+	value, count, err := k.find(c)
+	switch {
+	case err != nil:
+		return "", err
+	case count > 1:
+		return "", k.unclear(http.StatusBadRequest, "occurs more than once", nil)
+	case value == "":
+		return "", k.missing()
+	}
+	return value, nil
+}
+
+// find returns the first value and how many there are.
+func (k requestKey) find(c echo.Context) (value string, count int, err error) {
+	switch k.part {
+	case inHeader:
+		if k.stored == "Host" {
+			// net/http takes it out of the headers, and refuses a second one.
+			return c.Request().Host, 1, nil
 		}
-		return request.Host, nil
+		value, count = first(c.Request().Header[k.stored])
+	case inCookie:
+		if cookies := c.Request().CookiesNamed(k.stored); len(cookies) > 0 {
+			value, count = cookies[0].Value, len(cookies)
+		}
+	case inQuery:
+		value, count = first(c.QueryParams()[k.stored])
+	case inPath:
+		for _, name := range c.ParamNames() {
+			if name == k.stored {
+				count++
+			}
+		}
+		value = c.Param(k.stored)
+	case inForm:
+		return k.findInForm(c.Request())
 	}
-	switch values := request.Header[k.canonical]; {
-	case len(values) == 0 || len(values) == 1 && values[0] == "":
-		return "", badHeader(k.name, "is missing")
-	case len(values) > 1:
-		return "", badHeader(k.name, "occurs more than once")
-	default:
-		return values[0], nil
-	}
+	return value, count, nil
 }
 
-func badHeader(name, fault string) *echo.HTTPError {
-	text := "header " + name + " " + fault
+func first(values []string) (value string, count int) {
+	if len(values) == 0 {
+		return "", 0
+	}
+	return values[0], len(values)
+}
+
+// missing is the error for a value that is not there.
+func (k requestKey) missing() error {
+	text := string(k.part) + " " + k.name + " is missing"
 	return &echo.HTTPError{Code: http.StatusBadRequest, Message: text, Internal: fmt.Errorf("%w: %s", ErrNoKey, text)}
 }
 
-// isFieldName tells whether s is a token (RFC 9110, section 5.6.2).
-func isFieldName(s string) bool {
+// unclear is the error for a value that is there, or may be, but cannot be told.
+func (k requestKey) unclear(status int, fault string, cause error) error {
+	text := string(k.part) + " " + k.name + " " + fault
+	return &echo.HTTPError{Code: status, Message: text, Internal: &unclearKey{text: text, cause: cause}}
+}
+
+// unclearKey is an [ErrNoKey] at which [FirstOf] stops: what serves the request may find
+// a value where the limiter refused to choose one.
+type unclearKey struct {
+	text  string
+	cause error // whose text may quote the request
+}
+
+func (e *unclearKey) Error() string        { return ErrNoKey.Error() + ": " + e.text }
+func (e *unclearKey) Is(target error) bool { return target == ErrNoKey }
+func (e *unclearKey) Unwrap() error        { return e.cause }
+
+// isToken tells whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		alphanumeric := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
