@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 func TestForgedHeadersMakeNoNewKey(t *testing.T) {
@@ -145,4 +147,77 @@ func TestNeighboursInOneIPv6NetworkShareAQuota(t *testing.T) {
 	}
 	assert.Equal(t, 3, served)
 	assert.Equal(t, http.StatusOK, get(e, from("[2001:db8:1:300::1]:1")).Code)
+}
+
+// Every spelling of an address that a server or an extractor can come up with takes from
+// one quota.
+func TestSpellingsOfOneAddressShareAQuota(t *testing.T) {
+	for name, spellings := range map[string][]string{
+		"IPv4": {
+			"203.0.113.9:40000", "203.0.113.9:1", "203.0.113.9", "[::ffff:203.0.113.9]:40000", "[::ffff:203.0.113.9]", "::ffff:203.0.113.9",
+			"::ffff:cb00:7109", "[::FFFF:CB00:7109]:1", "0:0:0:0:0:ffff:203.0.113.9", "[::ffff:203.0.113.9%eth0]:1",
+			"[64:ff9b::203.0.113.9]:443", "64:ff9b::cb00:7109",
+		},
+		"IPv6": {
+			"[2001:db8:1:2::3]:443", "[2001:db8:1:2::3]", "2001:db8:1:2::3", "2001:DB8:1:2:0:0:0:3", "[2001:0db8:0001:0002::3]:1",
+			"[2001:db8:1:2::ffff]:443", "[2001:db8:1:ff:1:2:3:4]:443", "[2001:db8:1::]:443",
+		},
+		"zones": {"[fe80::1%eth0]:443", "[fe80::1%eth1]:443", "fe80::1%eth0", "[fe80::2]:443", "fe80::"},
+	} {
+		for _, asPeer := range []bool{true, false} {
+			store := &stubStore{decision: slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1)})}
+			e := newEcho(echomw.RateLimiter(newLimiterOn(t, store, api(1))))
+			keys := map[string]bool{}
+			for _, spelling := range spellings {
+				remoteAddr := spelling
+				if !asPeer {
+					remoteAddr = "@"
+					e.IPExtractor = func(*http.Request) string { return spelling }
+				}
+				assert.Equal(t, http.StatusOK, get(e, from(remoteAddr)).Code, spelling)
+				keys[store.key] = true
+			}
+			assert.Len(t, keys, 1, "%s: %v", name, keys)
+		}
+	}
+}
+
+func TestTextsThatAreNoAddressReachNoStore(t *testing.T) {
+	for _, text := range []string{
+		"", "@", "@/run/app.sock", "/run/app.sock", ":80", "localhost", "203.0.113.9:", "203.0.113.9:http", "203.0.113.9:80:80",
+		"203.0.113.9%eth0", "203.0.113.9, 198.51.100.1", " 203.0.113.9", "203.0.113.009", "203.0.113", "3405803785", "0xcb.0.0x71.9",
+		"[203.0.113.9]:80", "[::1", "::1]:80", "[::1]80", "[]:80", "[[::1]]:80", "::1::", "fe80::1%", "2001:db8::/56", "unknown", "_hidden",
+	} {
+		store := &stubStore{}
+		var seen error
+		e := newEcho(spy(&seen), echomw.RateLimiter(newLimiterOn(t, store, api(1))))
+		assert.Equal(t, http.StatusForbidden, get(e, from(text)).Code, text)
+		require.ErrorIs(t, seen, echomw.ErrNoKey, text)
+
+		e.IPExtractor = func(*http.Request) string { return text }
+		assert.Equal(t, http.StatusForbidden, get(e).Code, text)
+		require.ErrorIs(t, seen, echomw.ErrNoKey, text)
+		assert.Zero(t, store.calls, text)
+	}
+}
+
+// Each length of the prefix, through the middleware: the first and the last address of a
+// network share a quota, the one after has another.
+func TestPrefixesThroughTheMiddleware(t *testing.T) {
+	for prefix := 32; prefix <= 64; prefix++ {
+		network := netip.PrefixFrom(netip.MustParseAddr("2001:db8:1234:5678::"), prefix).Masked()
+		bytes := network.Addr().As16()
+		last := bytes
+		for bit := prefix; bit < 128; bit++ {
+			last[bit/8] |= 0x80 >> (bit % 8)
+		}
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+			Limiter: newLimiter(t, newClock(), api(1)),
+			KeyFunc: echomw.KeyByIP(prefix),
+		}))
+		addr := func(addr netip.Addr) requestOption { return from(netip.AddrPortFrom(addr, 443).String()) }
+		assert.Equal(t, http.StatusOK, get(e, addr(network.Addr())).Code)
+		assert.Equal(t, http.StatusTooManyRequests, get(e, addr(netip.AddrFrom16(last))).Code, prefix)
+		assert.Equal(t, http.StatusOK, get(e, addr(netip.AddrFrom16(last).Next())).Code, prefix)
+	}
 }
