@@ -29,6 +29,9 @@ func KeyByUser(user func(c echo.Context) (string, error)) Keyer {
 	return userKey(user)
 }
 
+// errNoUser is made once: FirstOf passes it over for each request without a user.
+var errNoUser = fmt.Errorf("%w: it has no authenticated user", ErrNoKey)
+
 type userKey func(c echo.Context) (string, error)
 
 func (user userKey) Key(c echo.Context) (string, error) {
@@ -37,7 +40,7 @@ func (user userKey) Key(c echo.Context) (string, error) {
 		return "", err
 	}
 	if name == "" {
-		return "", fmt.Errorf("%w: it has no authenticated user", ErrNoKey)
+		return "", errNoUser
 	}
 	return name, nil
 }
