@@ -29,6 +29,10 @@ type Config struct {
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
 	KeyFunc Keyer
 
+	// Headers is the set of formats in which responses tell where the client stands.
+	// Optional. Defaults to HeadersDraft11.
+	Headers Headers
+
 	// Message is the body of a refusal: any value that encodes as JSON, except as null. A
 	// slice of bytes is refused too, because JSON writes it in base64: make JSON that
 	// you have as text a json.RawMessage.
@@ -101,6 +105,7 @@ func (config Config) validate() error {
 	for _, fault := range faultsOf(config.KeyFunc) {
 		errs = append(errs, fmt.Errorf("echomw: %w", fault))
 	}
+	errs = append(errs, config.Headers.validate())
 	return errors.Join(append(errs, messageFault(config.Message))...)
 }
 

@@ -1,211 +1,192 @@
 package echomw
 
 import (
-	"net/http"
+	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/labstack/echo/v4"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// The fields and parameters of draft-ietf-httpapi-ratelimit-headers-11. The draft is
-// still moving, and may rename any of them: nothing else in this package knows them.
-// Field names are in the form that net/http keeps them in; clients do not mind the case.
+// Headers is a set of formats in which responses tell clients where they stand:
+//
+//	Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy
+//
+// Any combination is allowed, except HeadersNone with another. The zero value stands for
+// HeadersDraft11.
+//
+// Draft-11 lists each limit of each limiter on the route, and so does RateLimit-Policy in
+// all formats. The other fields have room for one limit and show the most restrictive
+// so far: of those that refused, the one with the longest wait; if none did, the one with
+// the least left; the first of equals. Resets are rounded up, so that nobody
+// comes too early. No format has a field for a limit whose status is unknown, as when a
+// store lets calls through while another one is down.
+//
+// On a refusal no reset in seconds is later than Retry-After: draft-11 leaves a later
+// one out, and what an earlier limiter of the route said in the other fields gives way.
+//
+// Two formats may want the same field:
+//
+//   - RateLimit-Policy is draft-11's if that is in the set. Draft-7 and draft-6 agree on it.
+//
+//   - RateLimit with both draft-11 and draft-7 stays draft-11's List, and the item of
+//     the most restrictive limit says the same once more, in parameters that draft-11 has
+//     clients regard as comments:
+//
+//     RateLimit: "api";r=37;t=413;x-limit=100;x-remaining=37;x-reset=413
+//
+//     A client that searches the text for limit=, remaining= and reset=, as npm's
+//     ratelimit-header-parser does, finds them there, unless the name of a limit has such
+//     a text in it. One that parses the Dictionary which draft-7 prescribes gets nothing,
+//     because a List is none: it must ignore the field, and has Retry-After and the
+//     fields of the other formats. Choose draft-7 without draft-11 for such clients.
+//
+// The limiters of a route should have the same set. If they do not, a field that one of
+// them sends is kept up to date by those after it, the two fields above take
+// draft-11's form as soon as one limiter has it, without the limits of those that have it
+// not, and a limiter with HeadersNone is told of nowhere.
+type Headers uint8
+
 const (
-	fieldPolicy    = "Ratelimit-Policy"
-	fieldRateLimit = "Ratelimit"
+	// HeadersDraft11 is the form of draft-ietf-httpapi-ratelimit-headers-08 to -11, which
+	// are alike, and the default. Both fields are Lists (RFC 9651):
+	//
+	//	RateLimit-Policy: "burst";q=10;w=1, "daily";q=1000;w=86400
+	//	RateLimit: "burst";r=9;t=1, "daily";r=999;t=86400
+	//
+	// w and t are in seconds. t is left out when there is nothing to reset.
+	HeadersDraft11 Headers = 1 << iota
 
-	paramQuota     = ";q=" // units in a window
-	paramWindow    = ";w=" // seconds, 1 or more
-	paramRemaining = ";r=" // units
-	paramReset     = ";t=" // seconds; optional
+	// HeadersDraft7 is the form of draft-ietf-httpapi-ratelimit-headers-07, where RateLimit
+	// is a Dictionary. reset is in seconds, 0 when there is nothing to reset:
+	//
+	//	RateLimit-Policy: 10;w=1, 1000;w=86400
+	//	RateLimit: limit=10, remaining=9, reset=1
+	HeadersDraft7
+
+	// HeadersDraft6 is the form of draft-ietf-httpapi-ratelimit-headers-04 to -06, with a
+	// field for each number. RateLimit-Reset is in seconds, 0 when there is nothing to
+	// reset:
+	//
+	//	RateLimit-Policy: 10;w=1, 1000;w=86400
+	//	RateLimit-Limit: 10
+	//	RateLimit-Remaining: 9
+	//	RateLimit-Reset: 1
+	HeadersDraft6
+
+	// HeadersLegacy is the form that GitHub and express-rate-limit send, which no document
+	// defines. X-RateLimit-Reset is a point in time, in seconds since 1970 (Unix) and
+	// rounded up, by the clock of this process:
+	//
+	//	X-RateLimit-Limit: 10
+	//	X-RateLimit-Remaining: 9
+	//	X-RateLimit-Reset: 1767323046
+	//
+	// It needs clients with a clock that is right. On a refusal it may come up to
+	// a second after Retry-After, for being rounded up to a full second of the clock.
+	HeadersLegacy
+
+	// HeadersNone is no field at all. Refusals have Retry-After all the same.
+	HeadersNone
+
+	// The formats that can be on one response.
+	allFormats = HeadersDraft11 | HeadersDraft7 | HeadersDraft6 | HeadersLegacy
+
+	// The formats with fields that have room for one limit only.
+	singleFormats = HeadersDraft7 | HeadersDraft6 | HeadersLegacy
 )
 
-// maxInteger is the largest Integer of a structured field (RFC 9651, section 3.3.1).
-const maxInteger = 999_999_999_999_999
+// headerNames are in the order of the bits.
+var headerNames = [...]string{"draft-11", "draft-7", "draft-6", "legacy", "none"}
 
-// draftHeaders writes the RateLimit fields of one limiter. All that is the same for
-// every response is made once.
-type draftHeaders struct {
-	policy string       // the value of RateLimit-Policy
-	items  []headerItem // by limit, in the limiter's order
+const allowedHeaders = `"draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`
+
+// ParseHeaders reads a set as [Headers.String] writes it: names of formats, separated by
+// commas, such as "draft-11, legacy". Spaces around a name and the order do not matter,
+// nor does naming a format twice. The names are draft-11, draft-7, draft-6, legacy and
+// none; draft-8, draft-9 and draft-10 are taken for draft-11, whose form they have.
+//
+// Any other name, an empty one, and none together with another are errors that list what
+// is allowed.
+func ParseHeaders(text string) (Headers, error) {
+	var set Headers
+	for name := range strings.SplitSeq(text, ",") {
+		format, ok := headersNamed(strings.Trim(name, " \t"))
+		if !ok {
+			return 0, fmt.Errorf("echomw: ParseHeaders: %s is not the name of a format; allowed: %s", quoteCut(name), allowedHeaders)
+		}
+		set |= format
+	}
+	if fault := set.fault(); fault != "" {
+		return 0, fmt.Errorf("echomw: ParseHeaders: %s %s; allowed: %s", quoteCut(text), fault, allowedHeaders)
+	}
+	return set, nil
 }
 
-type headerItem struct {
-	limit string // the limit's name
-	head  string // its item in RateLimit, up to the number: "name";r=
-}
-
-func newDraftHeaders(limits []slidingwindow.Limit) draftHeaders {
-	var policy []byte
-	items := make([]headerItem, len(limits))
-	for i, limit := range limits {
-		name := quoteString(limit.Name)
-		items[i] = headerItem{limit: limit.Name, head: name + paramRemaining}
-
-		policy = appendSeparator(policy)
-		policy = append(policy, name...)
-		policy = append(policy, paramQuota...)
-		policy = appendInteger(policy, limit.Max)
-		policy = append(policy, paramWindow...)
-		policy = appendInteger(policy, max(1, ceilSeconds(limit.Window)))
+func headersNamed(name string) (Headers, bool) {
+	switch name {
+	case "draft-8", "draft-9", "draft-10":
+		return HeadersDraft11, true
 	}
-	return draftHeaders{policy: string(policy), items: items}
-}
-
-// add adds the fields of one decision to those of other limiters: both fields are
-// lists. On a refusal, resetBy is the Retry-After of the response in seconds, and a
-// reset that would come later is left out, because a client must not be told to retry
-// earlier than at a reset it was told of. When allowed, resetBy is 0.
-func (f *draftHeaders) add(h http.Header, d *slidingwindow.Decision, resetBy int64) {
-	var buf [256]byte
-	value := f.appendItems(buf[:0], d, resetBy)
-
-	// One allocation for the two lists.
-	lists := [2]string{string(value), f.policy}
-	if len(value) > 0 {
-		addList(h, fieldRateLimit, lists[0:1:1])
-	}
-	addList(h, fieldPolicy, lists[1:2:2])
-}
-
-func addList(h http.Header, field string, list []string) {
-	if earlier := h[field]; len(earlier) > 0 {
-		list = append(earlier, list...)
-	}
-	h[field] = list
-}
-
-func (f *draftHeaders) appendItems(value []byte, d *slidingwindow.Decision, resetBy int64) []byte {
-	if len(f.items) == 1 {
-		// What d.Statuses returns, without its allocation.
-		return f.appendItem(value, 0, d.Limit.Name, d.Remaining, resetSeconds(d.Allowed, d.RetryAfter, d.ResetAfter, resetBy))
-	}
-	statuses := d.Statuses()
-	for i := range min(len(f.items), len(statuses)) {
-		s := &statuses[i]
-		value = f.appendItem(value, i, s.Limit.Name, s.Remaining, resetSeconds(d.Allowed, s.RetryAfter, s.ResetAfter, resetBy))
-	}
-	return value
-}
-
-// appendItem appends the item of limit i, with a reset unless it is 0. A Decision need
-// not have a status for the limit: a store that lets calls through while another one is
-// down knows none. Then nothing is told.
-func (f *draftHeaders) appendItem(value []byte, i int, limit string, remaining, reset int64) []byte {
-	if f.items[i].limit != limit {
-		return value
-	}
-	value = appendSeparator(value)
-	value = append(value, f.items[i].head...)
-	value = appendInteger(value, remaining)
-	if reset > 0 {
-		value = append(value, paramReset...)
-		value = appendInteger(value, reset)
-	}
-	return value
-}
-
-// resetSeconds is the reset to tell of one limit, 0 for none: when it has more units
-// again or, if the limit refused, when it has as many as were asked for.
-func resetSeconds(allowed bool, retryAfter, resetAfter time.Duration, resetBy int64) int64 {
-	reset := ceilSeconds(resetAfter)
-	if retryAfter > 0 {
-		reset = ceilSeconds(retryAfter)
-	}
-	if !allowed && reset > resetBy {
-		return 0
-	}
-	return reset
-}
-
-// dropLaterResets takes the resets after resetBy out of the RateLimit items that other
-// limiters added to this response before.
-func dropLaterResets(h http.Header, resetBy int64) {
-	earlier := h[fieldRateLimit]
-	if len(earlier) == 0 {
-		return
-	}
-	kept := make([]string, len(earlier))
-	for i, value := range earlier {
-		kept[i] = withoutLaterResets(value, resetBy)
-	}
-	h[fieldRateLimit] = kept
-}
-
-func withoutLaterResets(value string, resetBy int64) string {
-	var kept strings.Builder
-	copied, quoted := 0, false
-	for i := 0; i < len(value); i++ {
-		switch {
-		case quoted && value[i] == '\\':
-			i++ // what is escaped ends no string
-		case value[i] == '"':
-			quoted = !quoted
-		case !quoted && strings.HasPrefix(value[i:], paramReset):
-			digits := i + len(paramReset)
-			end := digits
-			for end < len(value) && value[end] >= '0' && value[end] <= '9' {
-				end++
-			}
-			if reset, err := strconv.ParseInt(value[digits:end], 10, 64); err == nil && reset > resetBy {
-				kept.WriteString(value[copied:i])
-				copied = end
-			}
+	for i, known := range headerNames {
+		if name == known {
+			return 1 << i, true
 		}
 	}
-	if copied == 0 {
-		return value
+	return 0, false
+}
+
+// quoteCut quotes a text for an error message, without more of it than makes it known.
+func quoteCut(s string) string {
+	const enough = 32
+	s = strings.Trim(s, " \t")
+	if len(s) > enough {
+		s = s[:enough] + "..."
 	}
-	kept.WriteString(value[copied:])
-	return kept.String()
+	return strconv.QuoteToASCII(s)
 }
 
-// setRetryAfter sets Retry-After in whole seconds, at least 1: clients take a 0 for
-// "at once", or fall back on a delay of their own. It keeps a longer wait that is there
-// already, and returns what the header says now.
-func setRetryAfter(h http.Header, wait time.Duration) int64 {
-	seconds := max(1, ceilSeconds(wait))
-	if earlier, err := strconv.ParseInt(h.Get(echo.HeaderRetryAfter), 10, 64); err == nil {
-		seconds = max(seconds, earlier)
-	}
-	h.Set(echo.HeaderRetryAfter, strconv.FormatInt(seconds, 10))
-	return seconds
-}
-
-// ceilSeconds rounds up: a client that waits that long never comes too early.
-func ceilSeconds(d time.Duration) int64 {
-	seconds := int64(d / time.Second)
-	if d%time.Second > 0 {
-		seconds++
-	}
-	return seconds
-}
-
-func appendSeparator(list []byte) []byte {
-	if len(list) == 0 {
-		return list
-	}
-	return append(list, ", "...)
-}
-
-func appendInteger(b []byte, n int64) []byte {
-	return strconv.AppendInt(b, min(max(0, n), maxInteger), 10)
-}
-
-// quoteString writes a String of RFC 9651, section 3.3.3. A limit's name is printable
-// ASCII, which is all that such a String can hold.
-func quoteString(s string) string {
-	quoted := make([]byte, 0, len(s)+2)
-	quoted = append(quoted, '"')
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			quoted = append(quoted, '\\')
+// String returns the names of the formats in their order, "draft-11, legacy", for
+// [ParseHeaders] to read. The zero value is "draft-11", for which it stands. A bit that is
+// no format is written as "Headers(32)", which ParseHeaders refuses.
+func (h Headers) String() string {
+	h = h.orDefault()
+	var names []string
+	for rest := h; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros8(uint8(rest))
+		if i < len(headerNames) {
+			names = append(names, headerNames[i])
+		} else {
+			names = append(names, fmt.Sprintf("Headers(%d)", 1<<i))
 		}
-		quoted = append(quoted, s[i])
 	}
-	return string(append(quoted, '"'))
+	return strings.Join(names, ", ")
+}
+
+// formats returns the formats that are on a response, without HeadersNone.
+func (h Headers) formats() Headers { return h.orDefault() & allFormats }
+
+func (h Headers) orDefault() Headers {
+	if h == 0 {
+		return HeadersDraft11
+	}
+	return h
+}
+
+// fault says what is wrong with the set; "" if nothing is.
+func (h Headers) fault() string {
+	switch {
+	case h&^(allFormats|HeadersNone) != 0:
+		return "has bits that are no format"
+	case h&HeadersNone != 0 && h != HeadersNone:
+		return "has none together with another format"
+	}
+	return ""
+}
+
+// validate returns an error for a set that cannot be sent.
+func (h Headers) validate() error {
+	if fault := h.fault(); fault != "" {
+		return fmt.Errorf("echomw: Config.Headers is %q, which %s; allowed: %s", h, fault, allowedHeaders)
+	}
+	return nil
 }

@@ -2,6 +2,8 @@ package echomw_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,7 +120,7 @@ func TestDecisionWithoutStatuses(t *testing.T) {
 	rec := get(e)
 	assert.Equal(t, http.StatusOK, rec.Code)
 	assert.Empty(t, rec.Header().Values("RateLimit"))
-	assert.Equal(t, `"api";q=1;w=900`, rec.Header().Get("RateLimit-Policy"))
+	assert.Empty(t, rec.Header().Values("RateLimit-Policy"))
 
 	// The zero Decision refuses.
 	e = newEcho(echomw.RateLimiter(newLimiterOn(t, &stubStore{}, api(1))))
@@ -126,4 +128,72 @@ func TestDecisionWithoutStatuses(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
 	assert.Equal(t, "1", rec.Header().Get("Retry-After"))
 	assert.NotContains(t, decodeJSON(t, rec), "violated-policies")
+}
+
+func withHeaders(limiter *slidingwindow.Limiter, set echomw.Headers) echo.MiddlewareFunc {
+	return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Headers: set})
+}
+
+func TestNoHeadersButRetryAfter(t *testing.T) {
+	e := newEcho(withHeaders(newLimiter(t, newClock(), api(1)), echomw.HeadersNone))
+	assert.Empty(t, rateLimitFields(get(e)))
+	rec := get(e)
+	assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+	assert.Empty(t, rateLimitFields(rec))
+	assert.Equal(t, []string{"900"}, rec.Header().Values("Retry-After"))
+}
+
+// What the limiters of a route say of each other passes through the echo.Context.
+func TestTwoLimitersOnARouteInOlderFormats(t *testing.T) {
+	const set = echomw.HeadersDraft7 | echomw.HeadersDraft6
+	for name, order := range map[string]func(hour, burst echo.MiddlewareFunc) *echo.Echo{
+		"hour first":  func(hour, burst echo.MiddlewareFunc) *echo.Echo { return newEcho(hour, burst) },
+		"burst first": func(hour, burst echo.MiddlewareFunc) *echo.Echo { return newEcho(burst, hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newClock()
+			e := order(
+				withHeaders(newLimiter(t, clock, slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour}), set),
+				withHeaders(newLimiter(t, clock, slidingwindow.Limit{Name: "burst", Max: 2, Window: time.Second}), set))
+			rec := get(e)
+			assert.Equal(t, http.StatusOK, rec.Code)
+			assert.Equal(t, []string{"limit=2, remaining=1, reset=1"}, rec.Header().Values("RateLimit"))
+			assert.ElementsMatch(t, []string{"3;w=3600", "2;w=1"}, rec.Header().Values("RateLimit-Policy"))
+			assert.Equal(t, http.StatusOK, get(e).Code)
+			clock.Advance(time.Second)
+			rec = get(e)
+			assert.Equal(t, []string{"limit=3, remaining=0, reset=3599"}, rec.Header().Values("RateLimit"))
+			assert.Equal(t, []string{"3599"}, rec.Header().Values("RateLimit-Reset"))
+
+			rec = get(e)
+			assert.Equal(t, http.StatusTooManyRequests, rec.Code)
+			assert.Equal(t, []string{"limit=3, remaining=0, reset=3599"}, rec.Header().Values("RateLimit"))
+			assert.Equal(t, []string{"3599"}, rec.Header().Values("Retry-After"))
+		})
+	}
+}
+
+// A 503 says to come back in a second: what says a later time is taken back.
+func TestFailureTakesBackLaterResetsOfOlderFormats(t *testing.T) {
+	hour := newLimiter(t, newClock(), slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})
+	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
+	all := echomw.HeadersDraft11 | echomw.HeadersDraft7 | echomw.HeadersDraft6 | echomw.HeadersLegacy
+	rec := get(newEcho(withHeaders(hour, all), withHeaders(down, all)))
+	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
+	assert.Equal(t, map[string][]string{
+		"Ratelimit":        {`"hour";r=2`},
+		"Ratelimit-Policy": {`"hour";q=3;w=3600`},
+	}, rateLimitFields(rec))
+}
+
+// rateLimitFields returns the fields of all formats, and not Retry-After.
+func rateLimitFields(rec *httptest.ResponseRecorder) map[string][]string {
+	fields := map[string][]string{}
+	for field, values := range rec.Header() {
+		if strings.Contains(field, "Ratelimit") {
+			fields[field] = values
+		}
+	}
+	return fields
 }

@@ -1,6 +1,7 @@
 package echomw
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -40,7 +41,7 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	g := &gate{Config: config, headers: newDraftHeaders(config.Limiter.Limits())}
+	g := &gate{Config: config, writer: newHeaderWriter(config.Headers, config.Limiter.Limits())}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if g.Skipper(c) {
@@ -54,7 +55,7 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 // gate is the middleware at work.
 type gate struct {
 	Config
-	headers draftHeaders
+	writer headerWriter
 }
 
 func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
@@ -66,7 +67,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 		return g.refuse(c, decision)
 	}
 	// Before next, which may send the header with its first byte.
-	g.headers.add(c.Response().Header(), &decision, 0)
+	g.tell(c, &decision, 0)
 	return next(c)
 }
 
@@ -90,8 +91,7 @@ func (g *gate) decide(c echo.Context) (decision slidingwindow.Decision, failure 
 func (g *gate) refuse(c echo.Context, decision slidingwindow.Decision) error {
 	header := c.Response().Header()
 	retryAfter := setRetryAfter(header, decision.RetryAfter)
-	dropLaterResets(header, retryAfter)
-	g.headers.add(header, &decision, retryAfter)
+	g.tell(c, &decision, retryAfter)
 	forbidStoring(header)
 	if g.DenyHandler != nil {
 		if err := g.DenyHandler(c, decision); err != nil || c.Response().Committed {
@@ -106,7 +106,7 @@ func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
 	forbidStoring(header)
 	if failure.Code == http.StatusServiceUnavailable {
 		// Some clients retry at once when they are not told to wait.
-		dropLaterResets(header, setRetryAfter(header, time.Second))
+		cmp.Or(toldOn(c), new(told)).dropLaterResets(header, setRetryAfter(header, time.Second))
 	}
 	if g.ErrorHandler != nil {
 		if err := g.ErrorHandler(c, failure); err != nil || c.Response().Committed {

@@ -1,0 +1,51 @@
+package echomw_test
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// Clients of several generations are told in one response.
+func ExampleHeaders() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "api", Max: 100, Window: 15 * time.Minute})
+	if err != nil {
+		panic(err)
+	}
+
+	e := echo.New()
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy,
+	}))
+	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+
+	header := call(e, "/", "198.51.100.7:40000").Header
+	fmt.Println("RateLimit-Policy:", header.Get("RateLimit-Policy"))
+	fmt.Println("RateLimit:", header.Get("RateLimit"))
+	fmt.Println("X-RateLimit-Remaining:", header.Get("X-RateLimit-Remaining"))
+	// Output:
+	// RateLimit-Policy: "api";q=100;w=900
+	// RateLimit: "api";r=99;t=900
+	// X-RateLimit-Remaining: 99
+}
+
+func ExampleParseHeaders() {
+	headers, err := echomw.ParseHeaders("legacy,draft-8")
+	fmt.Println(headers, err)
+
+	_, err = echomw.ParseHeaders("draft-5")
+	fmt.Println(err)
+	// Output:
+	// draft-11, legacy <nil>
+	// echomw: ParseHeaders: "draft-5" is not the name of a format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone
+}

@@ -1,0 +1,30 @@
+package echomw
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// setRetryAfter sets Retry-After in whole seconds, at least 1: clients take a 0 for
+// "at once", or fall back on a delay of their own. It keeps a longer wait that is there
+// already, and returns what the header says now.
+func setRetryAfter(h http.Header, wait time.Duration) int64 {
+	seconds := max(1, ceilSeconds(wait))
+	if earlier, err := strconv.ParseInt(h.Get(echo.HeaderRetryAfter), 10, 64); err == nil {
+		seconds = max(seconds, earlier)
+	}
+	h.Set(echo.HeaderRetryAfter, strconv.FormatInt(seconds, 10))
+	return seconds
+}
+
+// ceilSeconds rounds up: a client that waits that long never comes too early.
+func ceilSeconds(d time.Duration) int64 {
+	seconds := int64(d / time.Second)
+	if d%time.Second > 0 {
+		seconds++
+	}
+	return seconds
+}

@@ -1,0 +1,177 @@
+package echomw
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// step is one limiter of a route and its answer.
+type step struct {
+	set        Headers
+	decision   slidingwindow.Decision
+	retryAfter int64
+}
+
+// route lets limiters of one limit each write to one response, one after another.
+func route(steps ...step) http.Header {
+	var told told
+	h := http.Header{}
+	for _, s := range steps {
+		w := newHeaderWriter(s.set, []slidingwindow.Limit{s.decision.Limit})
+		w.write(h, &s.decision, &told, s.retryAfter, testClock)
+	}
+	return h
+}
+
+func lines(fields map[string][]string) http.Header {
+	h := http.Header{}
+	for field, values := range fields {
+		h[http.CanonicalHeaderKey(field)] = values
+	}
+	return h
+}
+
+var (
+	burstLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second})
+	dailyLeft7 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 7, ResetAfter: time.Hour})
+	dailyLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 9, ResetAfter: time.Hour})
+	burstSpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: burst, RetryAfter: time.Second, ResetAfter: time.Second})
+	dailySpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: daily, RetryAfter: time.Hour, ResetAfter: time.Hour})
+)
+
+func TestTwoLimitersInEveryFormat(t *testing.T) {
+	showsDaily := map[string][]string{
+		"RateLimit-Limit": {"1000"}, "RateLimit-Remaining": {"7"}, "RateLimit-Reset": {"3600"},
+		"X-RateLimit-Limit": {"1000"}, "X-RateLimit-Remaining": {"7"}, "X-RateLimit-Reset": {"1767326646"},
+	}
+	with := func(policy, rateLimit []string) http.Header {
+		h := lines(showsDaily)
+		h[fieldPolicy], h[fieldRateLimit] = policy, rateLimit
+		return h
+	}
+	assert.Equal(t, with(
+		[]string{`"burst";q=10;w=1`, `"daily";q=1000;w=86400`},
+		[]string{`"burst";r=9;t=1`, `"daily";r=7;t=3600;x-limit=1000;x-remaining=7;x-reset=3600`},
+	), route(step{allFormats, burstLeft9, 0}, step{allFormats, dailyLeft7, 0}), "the second is tighter")
+	assert.Equal(t, with(
+		[]string{`"daily";q=1000;w=86400`, `"burst";q=10;w=1`},
+		[]string{`"daily";r=7;t=3600;x-limit=1000;x-remaining=7;x-reset=3600`, `"burst";r=9;t=1`},
+	), route(step{allFormats, dailyLeft7, 0}, step{allFormats, burstLeft9, 0}), "the first is tighter")
+
+	older := allFormats &^ HeadersDraft11
+	assert.Equal(t, with([]string{"10;w=1", "1000;w=86400"}, []string{"limit=1000, remaining=7, reset=3600"}),
+		route(step{older, burstLeft9, 0}, step{older, dailyLeft7, 0}))
+	assert.Equal(t, with([]string{"1000;w=86400", "10;w=1"}, []string{"limit=1000, remaining=7, reset=3600"}),
+		route(step{older, dailyLeft7, 0}, step{older, burstLeft9, 0}))
+}
+
+func TestTheFirstOfEqualLimitersIsShown(t *testing.T) {
+	assert.Equal(t, "10", route(step{HeadersDraft6, burstLeft9, 0}, step{HeadersDraft6, dailyLeft9, 0}).Get("RateLimit-Limit"))
+	assert.Equal(t, "1000", route(step{HeadersDraft6, dailyLeft9, 0}, step{HeadersDraft6, burstLeft9, 0}).Get("RateLimit-Limit"))
+}
+
+func TestTheLimiterThatRefusesIsShown(t *testing.T) {
+	// Even where an earlier one has as little left.
+	dailyLeft0 := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, ResetAfter: time.Hour})
+	assert.Equal(t, lines(map[string][]string{
+		"RateLimit-Policy": {`"daily";q=1000;w=86400`, `"burst";q=10;w=1`},
+		"RateLimit":        {`"daily";r=0`, `"burst";r=0;t=1;x-limit=10;x-remaining=0;x-reset=1`},
+		"RateLimit-Limit":  {"10"}, "RateLimit-Remaining": {"0"}, "RateLimit-Reset": {"1"},
+		"X-RateLimit-Limit": {"10"}, "X-RateLimit-Remaining": {"0"}, "X-RateLimit-Reset": {"1767323047"},
+	}), route(step{allFormats, dailyLeft0, 0}, step{allFormats, burstSpent, 1}))
+
+	assert.Equal(t, lines(map[string][]string{
+		"RateLimit-Policy": {"1000;w=86400", "10;w=1"},
+		"RateLimit":        {"limit=10, remaining=0, reset=1"},
+	}), route(step{HeadersDraft7, dailyLeft0, 0}, step{HeadersDraft7, burstSpent, 1}))
+}
+
+// The first limiter would have refused, but did not have to be obeyed.
+func TestTheLongestWaitIsShownUnlessRetryAfterIsShorter(t *testing.T) {
+	assert.Equal(t, "1000", route(step{HeadersDraft6, dailySpent, 0}, step{HeadersDraft6, burstLeft9, 0}).Get("RateLimit-Limit"))
+	assert.Equal(t, "1000", route(step{HeadersDraft6, dailySpent, 0}, step{HeadersDraft6, burstSpent, 3600}).Get("RateLimit-Limit"))
+	h := route(step{HeadersDraft6, dailySpent, 0}, step{HeadersDraft6, burstSpent, 1})
+	assert.Equal(t, "10", h.Get("RateLimit-Limit"))
+	assert.Equal(t, "1", h.Get("RateLimit-Reset"))
+}
+
+func TestLimitersWithDifferentFormats(t *testing.T) {
+	for name, test := range map[string]struct {
+		steps []step
+		want  map[string][]string
+	}{
+		"a later limiter keeps up to date what it does not send": {
+			[]step{{HeadersLegacy, burstLeft9, 0}, {HeadersDraft11, dailyLeft7, 0}},
+			map[string][]string{
+				"RateLimit-Policy": {`"daily";q=1000;w=86400`}, "RateLimit": {`"daily";r=7;t=3600`},
+				"X-RateLimit-Limit": {"1000"}, "X-RateLimit-Remaining": {"7"}, "X-RateLimit-Reset": {"1767326646"},
+			},
+		},
+		"and shows an earlier one in what only it sends": {
+			[]step{{HeadersDraft11, dailyLeft7, 0}, {HeadersDraft6, burstLeft9, 0}},
+			map[string][]string{
+				"RateLimit-Policy": {`"daily";q=1000;w=86400`}, "RateLimit": {`"daily";r=7;t=3600`},
+				"RateLimit-Limit": {"1000"}, "RateLimit-Remaining": {"7"}, "RateLimit-Reset": {"3600"},
+			},
+		},
+		"a Dictionary gives way to a List": {
+			[]step{{HeadersDraft7, burstLeft9, 0}, {HeadersDraft11, dailyLeft7, 0}},
+			map[string][]string{
+				"RateLimit-Policy": {`"daily";q=1000;w=86400`},
+				"RateLimit":        {`"daily";r=7;t=3600;x-limit=1000;x-remaining=7;x-reset=3600`},
+			},
+		},
+		"which says nothing of a tighter limit that is not in it": {
+			[]step{{HeadersDraft7, dailyLeft7, 0}, {HeadersDraft11, burstLeft9, 0}},
+			map[string][]string{"RateLimit-Policy": {`"burst";q=10;w=1`}, "RateLimit": {`"burst";r=9;t=1`}},
+		},
+		"and is not followed by one": {
+			[]step{{HeadersDraft11 | HeadersDraft7, burstLeft9, 0}, {HeadersDraft7, dailyLeft7, 0}},
+			map[string][]string{"RateLimit-Policy": {`"burst";q=10;w=1`}, "RateLimit": {`"burst";r=9;t=1`}},
+		},
+		"a limiter without headers is not shown": {
+			[]step{{HeadersNone, dailyLeft7, 0}, {HeadersDraft6, burstLeft9, 0}, {HeadersNone, dailyLeft7, 0}},
+			map[string][]string{"RateLimit-Policy": {"10;w=1"}, "RateLimit-Limit": {"10"}, "RateLimit-Remaining": {"9"}, "RateLimit-Reset": {"1"}},
+		},
+		"but its refusal takes back later resets": {
+			[]step{{allFormats, dailyLeft7, 0}, {HeadersNone, burstSpent, 1}},
+			map[string][]string{"RateLimit-Policy": {`"daily";q=1000;w=86400`}, "RateLimit": {`"daily";r=7`}},
+		},
+		"also those of a Dictionary": {
+			[]step{{HeadersDraft7, dailyLeft7, 0}, {HeadersNone, burstSpent, 1}},
+			map[string][]string{"RateLimit-Policy": {"1000;w=86400"}},
+		},
+		"and only those": {
+			[]step{{HeadersDraft7, dailyLeft7, 0}, {HeadersNone, burstSpent, 3600}},
+			map[string][]string{"RateLimit-Policy": {"1000;w=86400"}, "RateLimit": {"limit=1000, remaining=7, reset=3600"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, lines(test.want), route(test.steps...)) })
+	}
+}
+
+func TestALimiterOfAnUnknownStatusChangesNothing(t *testing.T) {
+	var told told
+	h := http.Header{}
+	w := newHeaderWriter(allFormats, []slidingwindow.Limit{burst})
+	w.write(h, &burstLeft9, &told, 0, testClock)
+	want := h.Clone()
+	unknown := slidingwindow.Decision{Allowed: true}
+	w.write(h, &unknown, &told, 0, testClock)
+	assert.Equal(t, want, h)
+}
+
+// Headers of one name that a handler or a proxy wrote are another's: Lists grow, and the
+// others are replaced.
+func TestFieldsOfOthers(t *testing.T) {
+	h := http.Header{fieldRateLimit: {`"theirs";r=1;x-limit=3`}, fieldLegacyLimit: {"3"}}
+	w := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{burst})
+	w.write(h, &burstLeft9, &told{}, 0, testClock)
+	assert.Equal(t, []string{`"theirs";r=1;x-limit=3`, `"burst";r=9;t=1`}, h[fieldRateLimit])
+	assert.Equal(t, []string{"10"}, h[fieldLegacyLimit])
+}
