@@ -117,12 +117,15 @@ func allocations(remoteAddr string, middleware ...echo.MiddlewareFunc) float64 {
 }
 
 // The text of RateLimit and the lists that hold it and RateLimit-Policy are two
-// allocations; the key of an IPv6 network is the third, and that of IPv4 is none.
+// allocations; the key of an IPv6 network is the third, and that of IPv4 is none. The
+// Decision on the echo.Context is one, and two more where nothing was on it yet.
 func TestAllocationsOfAnAllowedRequest(t *testing.T) {
 	limit := echomw.RateLimiter(newLimiterOn(t, steadyStore(), api(1e6)))
 	bare := allocations(peer, passOn)
-	assert.LessOrEqual(t, allocations(peer, limit)-bare, 2.0)
-	assert.LessOrEqual(t, allocations("[2001:db8::1]:443", limit)-bare, 3.0)
+	assert.LessOrEqual(t, allocations(peer, limit)-bare, 5.0)
+	bare = allocations(peer, setOnContext, passOn)
+	assert.LessOrEqual(t, allocations(peer, setOnContext, limit)-bare, 3.0)
+	assert.LessOrEqual(t, allocations("[2001:db8::1]:443", setOnContext, limit)-bare, 4.0)
 }
 
 // The third allocation is what the next limiter of the route is told. Lists do not need it.

@@ -1,11 +1,11 @@
 package echomw
 
 import (
-	"encoding"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
+	"log/slog"
+	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,23 +19,73 @@ type Config struct {
 	// Optional. Defaults to skipping none.
 	Skipper func(c echo.Context) bool
 
-	// Limiter decides. Each request takes one unit.
+	// SkipPreflight passes CORS preflight requests on as a Skipper would: they are the
+	// browser's doing. Not needed where Echo's CORS middleware runs before the limiter,
+	// because it answers them; see Cross-origin requests.
+	SkipPreflight bool
+
+	// Limiter decides.
 	// Required.
 	Limiter *slidingwindow.Limiter
 
-	// KeyFunc names whom to count a request against: a KeyFunc or what KeyByIP,
-	// KeyByRoute, KeyByHeader and Join return. What is wrong with their arguments is an
-	// error of ToMiddleware.
+	// KeyFunc names whom to count a request against: a KeyFunc, or what KeyByIP and the
+	// other functions return. What is wrong with their arguments is an error of
+	// ToMiddleware.
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
 	KeyFunc Keyer
 
-	// Headers is the set of formats in which responses tell where the client stands.
+	// Cost is how many units a request takes, such as the number of items that it asks for.
+	// With 0 it is passed on unlimited and without headers. One that costs more than a
+	// limit's Max could never be allowed: that is a 400. An error, and a cost below 0, is a
+	// failure like that of a store; an echo.HTTPError of status 400 to 599 keeps its status.
+	// Optional. Defaults to 1 unit.
+	Cost func(c echo.Context) (int64, error)
+
+	// Limits are the limits of this request, in place of those of Limiter: of the
+	// customer's plan, say. They are valid slidingwindow.Limits with names that differ from
+	// each other. None stands for those of Limiter; for no limit, use Skipper. An error,
+	// and limits that are not valid, are a failure like that of a store; an echo.HTTPError
+	// of status 400 to 599 keeps its status. What belongs to 1,000 recent sets of limits
+	// is kept, so that it costs little if few recur.
+	//
+	// Give the limits of all plans one Name, such as "api": a customer who moves to
+	// another plan then keeps what was counted.
+	// Optional. Defaults to the limits of Limiter.
+	Limits func(c echo.Context) ([]slidingwindow.Limit, error)
+
+	// SkipFailed counts requests that succeed only: one whose response has the status 400 or
+	// above, that panics, or whose client went away before it was answered is given back
+	// with slidingwindow.Limiter.Refund. While it is served it counts, so many requests at
+	// a time may still reach the limit, and the headers of the response count it too.
+	// Who can make requests fail at will is not limited at all.
+	//
+	// At most one of SkipFailed, SkipSuccessful and CountIf may be set.
+	SkipFailed bool
+
+	// SkipSuccessful counts requests that fail only: the reverse of SkipFailed. With it, a
+	// login limits guesses, and never a user who knows the password.
+	SkipSuccessful bool
+
+	// CountIf tells after the response whether the request counts; if not, it is given
+	// back, as with SkipFailed. err is what the next handler returned, or an error that
+	// says so if it panicked. ResponseStatus(c, err) is the status of the response:
+	//
+	//	CountIf: func(c echo.Context, err error) bool { return echomw.ResponseStatus(c, err) == 401 }
+	//
+	// Optional. Defaults to counting every request.
+	CountIf func(c echo.Context, err error) bool
+
+	// Headers says in which formats responses tell where the client stands.
 	// Optional. Defaults to HeadersDraft11.
 	Headers Headers
 
-	// Message is the body of a refusal: any value that encodes as JSON, except as null. A
-	// slice of bytes is refused too, because JSON writes it in base64: make JSON that
-	// you have as text a json.RawMessage.
+	// Status has the statuses of refusals and failures.
+	// Optional. Defaults to 429, 403 and 503.
+	Status StatusCodes
+
+	// Message is the body of a refusal: any value that encodes as JSON, except as null, or a
+	// MessageFunc that makes one. A slice of bytes is refused, because JSON writes it in
+	// base64: make JSON that you have as text a json.RawMessage.
 	//
 	//	Message: echo.Map{"success": false, "message": "Too many requests, please try again later."}
 	//
@@ -57,7 +107,7 @@ type Config struct {
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
 	// Echo does not see what goes to c.Response().Writer, and the refusal would be
 	// written after it.
-	// Optional. Defaults to a 429 with Message.
+	// Optional. Defaults to Status.Refused with Message.
 	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
 
 	// ErrorHandler is called when a request cannot be decided: the KeyFunc gave no key
@@ -65,7 +115,7 @@ type Config struct {
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
 	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
 	// its own, of status 400 to 599. The response has Cache-Control: no-store already,
-	// and Retry-After if the status is 503.
+	// and Retry-After if there was no decision.
 	//
 	// A client that went away is not an outage, and an alert should not take it for one:
 	//
@@ -73,9 +123,38 @@ type Config struct {
 	//
 	// The handler returns err, or another error, or writes a response. If it does
 	// none of these, err is returned all the same. There is no way for it to let
-	// the request through: an error that was only logged must not open the door.
+	// the request through: an error that was only logged must not open the door. It is
+	// not called in shadow mode, where the request is passed on.
 	// Optional. Defaults to returning err.
 	ErrorHandler func(c echo.Context, err error) error
+
+	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
+	// log or an alert: not again until a Window of the limit that refused has passed
+	// without a refusal of the key by this middleware of this process. In shadow mode, where
+	// d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// before the response is written, and must be safe for concurrent use. The last 10,000
+	// keys that were refused are remembered: in a flood of more it may be called again.
+	// Optional.
+	OnFirstRefusal func(c echo.Context, d slidingwindow.Decision)
+
+	// Logger gets a warning when the middleware seems to be used by mistake, once for each
+	// kind, and when refunds, or decisions in shadow mode, begin to fail.
+	// Optional. nil stands for slog.Default() at the time of the warning.
+	Logger *slog.Logger
+}
+
+// StatusCodes are the HTTP statuses of the responses to requests that are not passed on:
+// each is 400 to 599, and 0 stands for its default.
+type StatusCodes struct {
+	// Refused is the status of a refusal. Defaults to 429 (RFC 6585, section 4).
+	Refused int
+
+	// NoKey is the status if the KeyFunc gives no key, and no status of its own with
+	// its error. Defaults to 403.
+	NoKey int
+
+	// Failed is the status if no decision could be made. Defaults to 503.
+	Failed int
 }
 
 // DefaultConfig has the default settings, to copy and complete with a Limiter. It is
@@ -89,52 +168,67 @@ func (config Config) withDefaults() Config {
 	if config.KeyFunc == nil {
 		config.KeyFunc = KeyByIP(DefaultIPv6Prefix)
 	}
+	if config.Headers == 0 {
+		config.Headers = HeadersDraft11
+	}
+	for _, status := range []struct {
+		code      *int
+		byDefault int
+	}{
+		{&config.Status.Refused, http.StatusTooManyRequests},
+		{&config.Status.NoKey, http.StatusForbidden},
+		{&config.Status.Failed, http.StatusServiceUnavailable},
+	} {
+		if *status.code == 0 {
+			*status.code = status.byDefault
+		}
+	}
 	return config
 }
 
 // validate reports all faults.
 func (config Config) validate() error {
-	const allowedLimiter = "allowed: a limiter from slidingwindow.New"
+	const allowedLimiter = "a limiter from slidingwindow.New"
 	var errs []error
+	fault := func(field, given, allowed string) {
+		errs = append(errs, &ConfigError{Field: field, Given: given, Allowed: allowed})
+	}
 	switch {
 	case config.Limiter == nil:
-		errs = append(errs, errors.New("echomw: Config.Limiter is nil; "+allowedLimiter))
+		fault("Config.Limiter", "nil", allowedLimiter)
 	case len(config.Limiter.Limits()) == 0:
-		errs = append(errs, errors.New("echomw: Config.Limiter has no limits; "+allowedLimiter))
+		fault("Config.Limiter", "one without limits", allowedLimiter)
 	}
-	for _, fault := range faultsOf(config.KeyFunc) {
-		errs = append(errs, fmt.Errorf("echomw: %w", fault))
+	errs = append(errs, faultsOf(config.KeyFunc)...)
+	if text := config.Headers.fault(); text != "" {
+		fault("Config.Headers", strconv.Quote(config.Headers.String())+", which "+text, allowedHeaders)
 	}
-	errs = append(errs, config.Headers.validate())
-	return errors.Join(append(errs, messageFault(config.Message))...)
-}
-
-// messageFault reports what would spoil the body of the first refusal.
-func messageFault(message any) error {
-	if message == nil {
-		return nil
+	for _, status := range []struct {
+		field string
+		code  int
+	}{
+		{"Refused", config.Status.Refused}, {"NoKey", config.Status.NoKey}, {"Failed", config.Status.Failed},
+	} {
+		if !isFailureStatus(status.code) {
+			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")
+		}
 	}
-	if isBytes(reflect.TypeOf(message)) {
-		return fmt.Errorf("echomw: Config.Message is bytes (%T), which JSON encodes in base64; allowed: a string, a json.RawMessage or another value that encodes as JSON", message)
+	rules := 0
+	for _, set := range []bool{config.SkipFailed, config.SkipSuccessful, config.CountIf != nil} {
+		if set {
+			rules++
+		}
 	}
-	switch encoded, err := json.Marshal(message); {
-	case err != nil:
-		return fmt.Errorf("echomw: Config.Message is a %T; allowed: a value that encodes as JSON: %w", message, err)
-	case string(encoded) == "null":
-		// A nil pointer that is an error would also make Echo's default handler panic.
-		return fmt.Errorf("echomw: Config.Message is a %T that holds nothing: JSON encodes it as null; allowed: nil for the default body, or a value that encodes as more than null", message)
+	if rules > 1 {
+		fault("Config", fmt.Sprintf("with %d of SkipFailed, SkipSuccessful and CountIf", rules), "at most one of them")
 	}
-	return nil
-}
-
-// isBytes tells whether encoding/json writes values of the type, or what they point to,
-// in base64.
-func isBytes(t reflect.Type) bool {
-	if t.Implements(reflect.TypeFor[json.Marshaler]()) || t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
-		return false
+	switch message, isFunc := config.Message.(MessageFunc); {
+	case isFunc && message == nil:
+		fault("Config.Message", "a MessageFunc that is nil", "nil for the default body, or a function")
+	case !isFunc:
+		if err := messageFault(config.Message); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	if t.Kind() == reflect.Pointer {
-		return isBytes(t.Elem())
-	}
-	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
+	return errors.Join(errs...)
 }

@@ -21,34 +21,51 @@ func TestBadConfigIsAnErrorAtStartUp(t *testing.T) {
 		faults []string
 	}{
 		"no limiter": {echomw.Config{}, []string{
-			"echomw: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
+			"echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
 		}},
 		"limiter not from New": {echomw.Config{Limiter: &slidingwindow.Limiter{}}, []string{
-			"echomw: Config.Limiter has no limits; allowed: a limiter from slidingwindow.New",
+			"echomw: invalid configuration: Config.Limiter is one without limits; allowed: a limiter from slidingwindow.New",
 		}},
 		"message of bytes": {echomw.Config{Limiter: limiter, Message: []byte(`{}`)}, []string{
-			"echomw: Config.Message is bytes ([]uint8), which JSON encodes in base64; allowed: a string, a json.RawMessage or another value that encodes as JSON",
+			"echomw: invalid configuration: Config.Message is bytes ([]uint8), which JSON encodes in base64; allowed: a string, a json.RawMessage, an echomw.MessageFunc or another value that encodes as JSON",
 		}},
-		"message of bytes, named":   {echomw.Config{Limiter: limiter, Message: namedBytes(`{}`)}, []string{"echomw: Config.Message is bytes (echomw_test.namedBytes), "}},
-		"message of bytes, pointer": {echomw.Config{Limiter: limiter, Message: &[]byte{'{', '}'}}, []string{"echomw: Config.Message is bytes (*[]uint8), "}},
+		"message of bytes, named":   {echomw.Config{Limiter: limiter, Message: namedBytes(`{}`)}, []string{"echomw: invalid configuration: Config.Message is bytes (echomw_test.namedBytes), which "}},
+		"message of bytes, pointer": {echomw.Config{Limiter: limiter, Message: &[]byte{'{', '}'}}, []string{"echomw: invalid configuration: Config.Message is bytes (*[]uint8), which "}},
 		"message of a nil pointer": {echomw.Config{Limiter: limiter, Message: (*echo.HTTPError)(nil)}, []string{
-			"echomw: Config.Message is a *echo.HTTPError that holds nothing: JSON encodes it as null; allowed: nil for the default body, or a value that encodes as more than null",
+			"echomw: invalid configuration: Config.Message is a *echo.HTTPError that holds nothing, which JSON encodes as null; allowed: ",
 		}},
-		"message of a nil map":         {echomw.Config{Limiter: limiter, Message: echo.Map(nil)}, []string{"echomw: Config.Message is a echo.Map that holds nothing: "}},
-		"message of a nil raw message": {echomw.Config{Limiter: limiter, Message: json.RawMessage(nil)}, []string{"echomw: Config.Message is a json.RawMessage that holds nothing: "}},
+		"message of a nil map":         {echomw.Config{Limiter: limiter, Message: echo.Map(nil)}, []string{"echomw: invalid configuration: Config.Message is a echo.Map that holds nothing, which "}},
+		"message of a nil raw message": {echomw.Config{Limiter: limiter, Message: json.RawMessage(nil)}, []string{"echomw: invalid configuration: Config.Message is a json.RawMessage that holds nothing, which "}},
 		"all at once": {echomw.Config{Message: make(chan int), KeyFunc: echomw.Join(echomw.KeyByIP(128), nil)}, []string{
-			"echomw: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
+			"echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
 			"Join: part 0: KeyByIP: ipv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)",
 			"Join: part 1: Keyer is nil; ",
-			"echomw: Config.Message is a chan int; allowed: a value that encodes as JSON: json: unsupported type: chan int",
+			"Config.Message is a chan int, which does not encode as JSON; allowed: ", "json: unsupported type: chan int",
+		}},
+		"plain function as message": {echomw.Config{Limiter: limiter, Message: func(echo.Context, slidingwindow.Decision) any { return nil }}, []string{
+			"Config.Message is a func(echo.Context, slidingwindow.Decision) interface {}, which does not encode as JSON; allowed: a string, a json.RawMessage, an echomw.MessageFunc or ",
+		}},
+		"nil function as message": {echomw.Config{Limiter: limiter, Message: echomw.MessageFunc(nil)}, []string{
+			"echomw: invalid configuration: Config.Message is a MessageFunc that is nil; ",
+		}},
+		"statuses": {echomw.Config{Limiter: limiter, Status: echomw.StatusCodes{Refused: 200, NoKey: 399, Failed: 600}}, []string{
+			"echomw: invalid configuration: Config.Status.Refused is 200; allowed: 400 to 599 (0 stands for the default)",
+			"echomw: invalid configuration: Config.Status.NoKey is 399; ",
+			"echomw: invalid configuration: Config.Status.Failed is 600; ",
+		}},
+		"two rules of what counts": {echomw.Config{Limiter: limiter, SkipFailed: true, SkipSuccessful: true}, []string{
+			"echomw: invalid configuration: Config is with 2 of SkipFailed, SkipSuccessful and CountIf; allowed: at most one of them",
+		}},
+		"three rules": {echomw.Config{Limiter: limiter, SkipFailed: true, SkipSuccessful: true, CountIf: func(echo.Context, error) bool { return true }}, []string{
+			"Config is with 3 of SkipFailed, SkipSuccessful and CountIf; ",
 		}},
 		"raw message that is no JSON": {echomw.Config{Limiter: limiter, Message: json.RawMessage("{")}, []string{
-			"echomw: Config.Message is a json.RawMessage; allowed: a value that encodes as JSON: ",
+			"Config.Message is a json.RawMessage, which does not encode as JSON; ",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			middleware, err := test.config.ToMiddleware()
-			require.Error(t, err)
+			require.ErrorIs(t, err, echomw.ErrInvalidConfig)
 			assert.Nil(t, middleware)
 			for _, fault := range test.faults {
 				assert.Contains(t, err.Error(), fault)
@@ -59,7 +76,7 @@ func TestBadConfigIsAnErrorAtStartUp(t *testing.T) {
 }
 
 func TestRateLimiterPanicsWithoutALimiter(t *testing.T) {
-	assert.PanicsWithError(t, "echomw: Config.Limiter is nil; allowed: a limiter from slidingwindow.New", func() {
+	assert.PanicsWithError(t, "echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New", func() {
 		echomw.RateLimiter(nil)
 	})
 }

@@ -7,15 +7,19 @@
 //
 // In this order:
 //
-//  1. The Skipper may pass the request on, unlimited and without any header.
-//  2. The KeyFunc names whom to count the request against.
-//  3. The limiter decides, with the context of the request.
-//  4. The response gets its headers: RateLimit and RateLimit-Policy, in the syntax of
-//     draft-ietf-httpapi-ratelimit-headers-11, and on a refusal Retry-After
-//     (RFC 9110, section 10.2.3) in whole seconds, 1 or more, and Cache-Control:
-//     no-store (RFC 6585, section 4). A longer Retry-After in seconds that is there
-//     already is kept; ETag, Expires and Last-Modified are removed.
-//  5. Allowed: the next handler runs and its error is returned as it is.
+//  1. The Skipper may pass the request on, unlimited and without any header; so may
+//     SkipPreflight, and a limiter that is disabled.
+//  2. The KeyFunc names whom to count the request against, Cost how much it takes, and
+//     Limits which limits apply.
+//  3. The limiter decides, with the context of the request. From here on [FromContext]
+//     has the decision.
+//  4. The response gets its headers, in the formats of Config.Headers: by default RateLimit
+//     and RateLimit-Policy, in the syntax of draft-ietf-httpapi-ratelimit-headers-11. On
+//     a refusal it also gets Retry-After (RFC 9110, section 10.2.3) in whole seconds, 1 or
+//     more, and Cache-Control: no-store (RFC 6585, section 4). A longer Retry-After in
+//     seconds that is there already is kept; ETag, Expires and Last-Modified are removed.
+//  5. Allowed: the next handler runs and its error is returned as it is. What the request
+//     took may then be given back: see Config.SkipFailed, SkipSuccessful and CountIf.
 //     Refused: the next handler does not run, and an [echo.HTTPError] of status 429
 //     is returned, which wraps a [RefusedError].
 //
@@ -24,6 +28,15 @@
 // of a refusal is an application/problem+json (RFC 9457), and this Content-Type is set
 // before the HTTPErrorHandler runs, because Echo would set its own: a handler that sends a
 // body of another type must set that type itself.
+//
+// # Trying out, and switching off
+//
+// [slidingwindow.Limiter.SetShadow] makes the limiter refuse nothing: requests are
+// counted, and headers sent unless Config.Headers is HeadersNone, but all are passed on, even
+// those that cannot be decided, which the Logger then tells of. Config.OnFirstRefusal and the
+// Reason of the decision tell what would have been refused.
+//
+// [slidingwindow.Limiter.SetEnabled] switches it off, and on again, while the server runs.
 //
 // # Name the limits
 //
@@ -38,20 +51,22 @@
 //
 // # Failures
 //
-// A request that cannot be decided is never passed on, and is not answered as 429 unless
-// the KeyFunc returns one. Without a Config.ErrorHandler:
+// A request that cannot be decided is never passed on, except in shadow mode, and is not
+// answered as 429 unless the KeyFunc returns one. Without a Config.ErrorHandler:
 //
-//   - No key: 403, with an error that matches [ErrNoKey]; 400 if [KeyByHeader] does not
-//     find its header; the status of the [echo.HTTPError] if the KeyFunc returned one of
-//     status 400 to 599. One of another status, such as 0 or 200, is wrapped in the
-//     403. So is a nil one as text only: errors.Is would panic on it.
-//   - No decision by the store, or the client went away while waiting for it: 503,
-//     with the cause wrapped (slidingwindow.ErrStoreUnavailable,
-//     [context.Canceled], ...).
+//   - No key: Config.Status.NoKey, 403, with an error that matches [ErrNoKey]; 400 if
+//     [KeyByHeader] or one like it does not find its value; the status of the
+//     [echo.HTTPError] if the KeyFunc returned one of status 400 to 599. One of another
+//     status, such as 0 or 200, is wrapped in the 403. So is a nil one as text only:
+//     errors.Is would panic on it.
+//   - A cost above the Max of a limit: 400, because no wait makes it fit.
+//   - No decision by the store, an error of Cost or Limits, or a client that went away while
+//     waiting: Config.Status.Failed, 503, with the cause wrapped
+//     (slidingwindow.ErrStoreUnavailable, [context.Canceled], ...).
 //
 // Each of these gets Cache-Control: no-store, and loses ETag, Expires and
-// Last-Modified, like a refusal. A 503 gets Retry-After: 1 as well, or keeps a longer one,
-// because some clients retry at once without it.
+// Last-Modified, like a refusal. The last one gets Retry-After: 1 as well, or keeps a longer
+// one, because some clients retry at once without it.
 //
 // The cause is there for logs. Echo's default HTTPErrorHandler does not show it to
 // the client, even with Echo.Debug.
@@ -90,14 +105,16 @@
 // prefix each. A peer without an IP address, as on a Unix socket, has no
 // key and is refused with 403 until an extractor or another KeyFunc finds one.
 //
-// Keys are kept in the store in clear: see [KeyByHeader].
+// Keys are kept in the store in clear, and long ones as a hash that anybody can compute:
+// [Hashed] makes a secret, or personal data, one that only the holder of a secret can.
 //
 // # Cross-origin requests
 //
 // Put Echo's CORS middleware before the limiter. Otherwise scripts cannot read a
 // refusal, because it lacks Access-Control-Allow-Origin, and preflight requests are
-// limited. Scripts read the headers only if CORSConfig.ExposeHeaders has "RateLimit",
-// "RateLimit-Policy" and "Retry-After".
+// limited, unless Config.SkipPreflight is set. Scripts read the headers only if
+// CORSConfig.ExposeHeaders has "RateLimit", "RateLimit-Policy" and "Retry-After", or
+// what Config.Headers has in their place.
 //
 // All exported functions, and the middleware they return, are safe for concurrent use.
 package echomw

@@ -15,11 +15,16 @@ import (
 // Keyers says what is missing and never holds the address or the header's value.
 var ErrNoKey = errors.New("echomw: no key for this request")
 
-// keyFailure is the HTTP error, never nil, for a Keyer that gave err instead of a key.
-func keyFailure(err error) *echo.HTTPError {
+// errUndecided means that the limiter made no decision, or could not be asked.
+var errUndecided = errors.New("echomw: no decision on this request")
+
+// failureOf is the HTTP error, never nil, for an err of a function of the Config. It
+// matches mark. An HTTP error in err keeps its status if that is one of a failure;
+// otherwise the status is the given one. err itself is for logs only.
+func failureOf(err, mark error, status int) *echo.HTTPError {
 	if holdsNilHTTPError(err) {
 		// Whoever called errors.Is on it would panic: only its text is kept.
-		err = fmt.Errorf("the KeyFunc returned a nil *echo.HTTPError as an error: %v", err) //nolint:errorlint // see above
+		err = fmt.Errorf("a nil *echo.HTTPError was returned as an error: %v", err) //nolint:errorlint // see above
 	}
 	// Echo's default handler knows an HTTPError by its type only, not when it is
 	// wrapped, so that one is unpacked here.
@@ -29,8 +34,8 @@ func keyFailure(err error) *echo.HTTPError {
 	}
 	// The HTTPError made here must not have another one right inside, because Echo's
 	// default handler would answer with that.
-	if isPlain || !errors.Is(err, ErrNoKey) {
-		err = fmt.Errorf("%w: %w", ErrNoKey, err)
+	if isPlain || !errors.Is(err, mark) {
+		err = fmt.Errorf("%w: %w", mark, err)
 	}
 	var wrapped *echo.HTTPError
 	if errors.As(err, &wrapped) && isFailureStatus(wrapped.Code) {
@@ -40,7 +45,7 @@ func keyFailure(err error) *echo.HTTPError {
 		}
 		return &echo.HTTPError{Code: wrapped.Code, Message: message, Internal: err}
 	}
-	return statusError(http.StatusForbidden, err)
+	return statusError(status, err)
 }
 
 // isFailure tells whether Echo answers with the status of a failure. Its default handler
@@ -68,12 +73,6 @@ func holdsNilHTTPError(err error) bool {
 		return slices.ContainsFunc(err.Unwrap(), holdsNilHTTPError)
 	}
 	return false
-}
-
-// storeFailure is the HTTP error for a limiter that made no decision. It is not a
-// 429: the client did nothing wrong, and the server did not decide that it had.
-func storeFailure(err error) *echo.HTTPError {
-	return statusError(http.StatusServiceUnavailable, fmt.Errorf("echomw: no decision on this request: %w", err))
 }
 
 func statusError(status int, cause error) *echo.HTTPError {

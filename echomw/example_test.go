@@ -148,5 +148,5 @@ func ExampleConfig_ToMiddleware() {
 	_, err := echomw.Config{}.ToMiddleware()
 	fmt.Println(err)
 	// Output:
-	// echomw: Config.Limiter is nil; allowed: a limiter from slidingwindow.New
+	// echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New
 }

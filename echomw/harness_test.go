@@ -65,6 +65,9 @@ type stubStore struct {
 	calls int
 	ctx   context.Context
 	key   string
+
+	refundErr error
+	refunds   int
 }
 
 func (s *stubStore) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
@@ -73,7 +76,10 @@ func (s *stubStore) Take(ctx context.Context, req slidingwindow.Request) (slidin
 	return s.decision, s.err
 }
 
-func (s *stubStore) Refund(context.Context, string, slidingwindow.Decision) error { return s.err }
+func (s *stubStore) Refund(context.Context, string, slidingwindow.Decision) error {
+	s.refunds++
+	return s.refundErr
+}
 
 func (s *stubStore) Reset(context.Context, string, []slidingwindow.Limit) error { return s.err }
 

@@ -24,26 +24,23 @@ import (
 // On a refusal no reset in seconds is later than Retry-After: draft-11 leaves a later
 // one out, and what an earlier limiter of the route said in the other fields gives way.
 //
-// Two formats may want the same field:
+// Draft-7 and draft-6 agree on RateLimit-Policy; together with draft-11 it has draft-11's
+// form. RateLimit with both draft-11 and draft-7 stays draft-11's List, and the item of the
+// most restrictive limit says the same once more, in parameters that draft-11 lets
+// clients regard as comments:
 //
-//   - RateLimit-Policy is draft-11's if that is in the set. Draft-7 and draft-6 agree on it.
+//	RateLimit: "burst";r=9;t=1, "api";r=7;t=413;x-limit=100;x-remaining=7;x-reset=413
 //
-//   - RateLimit with both draft-11 and draft-7 stays draft-11's List, and the item of
-//     the most restrictive limit says the same once more, in parameters that draft-11 has
-//     clients regard as comments:
+// A client that searches the text for limit=, remaining= and reset=, as npm's
+// ratelimit-header-parser does, finds them there, unless the name of a limit has such a
+// text in it. One that parses the Dictionary which draft-7 prescribes gets nothing,
+// because a List is none: it must ignore the field, and is left with Retry-After and the
+// fields of the other formats. Choose draft-7 without draft-11 for such clients.
 //
-//     RateLimit: "api";r=37;t=413;x-limit=100;x-remaining=37;x-reset=413
-//
-//     A client that searches the text for limit=, remaining= and reset=, as npm's
-//     ratelimit-header-parser does, finds them there, unless the name of a limit has such
-//     a text in it. One that parses the Dictionary which draft-7 prescribes gets nothing,
-//     because a List is none: it must ignore the field, and has Retry-After and the
-//     fields of the other formats. Choose draft-7 without draft-11 for such clients.
-//
-// The limiters of a route should have the same set. If they do not, a field that one of
-// them sends is kept up to date by those after it, the two fields above take
-// draft-11's form as soon as one limiter has it, without the limits of those that have it
-// not, and a limiter with HeadersNone is told of nowhere.
+// The limiters of a route should have the same set. If they do not, what one of them
+// sends is kept up to date by those after it; RateLimit and RateLimit-Policy take
+// draft-11's form as soon as one limiter has it, and then leave out the limits of those
+// that do not; the limits of one with HeadersNone are shown nowhere.
 type Headers uint8
 
 const (
@@ -90,9 +87,6 @@ const (
 
 	// The formats that can be on one response.
 	allFormats = HeadersDraft11 | HeadersDraft7 | HeadersDraft6 | HeadersLegacy
-
-	// The formats with fields that have room for one limit only.
-	singleFormats = HeadersDraft7 | HeadersDraft6 | HeadersLegacy
 )
 
 // headerNames are in the order of the bits.
@@ -106,18 +100,18 @@ const allowedHeaders = `"draft-11", "draft-7", "draft-6" and "legacy" in any com
 // none; draft-8, draft-9 and draft-10 are taken for draft-11, whose form they have.
 //
 // Any other name, an empty one, and none together with another are errors that list what
-// is allowed.
+// is allowed: each is a [ConfigError].
 func ParseHeaders(text string) (Headers, error) {
 	var set Headers
 	for name := range strings.SplitSeq(text, ",") {
 		format, ok := headersNamed(strings.Trim(name, " \t"))
 		if !ok {
-			return 0, fmt.Errorf("echomw: ParseHeaders: %s is not the name of a format; allowed: %s", quoteCut(name), allowedHeaders)
+			return 0, &ConfigError{Field: "ParseHeaders: a name", Given: quoteCut(name), Allowed: allowedHeaders}
 		}
 		set |= format
 	}
 	if fault := set.fault(); fault != "" {
-		return 0, fmt.Errorf("echomw: ParseHeaders: %s %s; allowed: %s", quoteCut(text), fault, allowedHeaders)
+		return 0, &ConfigError{Field: "ParseHeaders: text", Given: quoteCut(text) + ", which " + fault, Allowed: allowedHeaders}
 	}
 	return set, nil
 }
@@ -181,12 +175,4 @@ func (h Headers) fault() string {
 		return "has none together with another format"
 	}
 	return ""
-}
-
-// validate returns an error for a set that cannot be sent.
-func (h Headers) validate() error {
-	if fault := h.fault(); fault != "" {
-		return fmt.Errorf("echomw: Config.Headers is %q, which %s; allowed: %s", h, fault, allowedHeaders)
-	}
-	return nil
 }

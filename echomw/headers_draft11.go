@@ -134,16 +134,14 @@ func withoutParams(line string, drop func(param string, value int64) bool) strin
 }
 
 // integerParam reads the parameter at the semicolon at start, if its value is an Integer
-// that is not negative: ";t=60" is ";t=" and 60.
+// that is not negative: ";t=60" is ";t=" and 60. Of one without a value it makes a parameter
+// of no name that there is.
 func integerParam(line string, start int) (param string, value int64, end int, ok bool) {
-	digits := start + 1
-	for digits < len(line) && line[digits] != '=' {
-		if strings.IndexByte(`;," `, line[digits]) >= 0 {
-			return "", 0, 0, false
-		}
-		digits++
+	name := strings.IndexByte(line[start:], '=')
+	if name < 0 {
+		return "", 0, 0, false
 	}
-	digits = min(digits+1, len(line))
+	digits := start + name + 1
 	end = digits
 	for end < len(line) && line[end] >= '0' && line[end] <= '9' {
 		end++

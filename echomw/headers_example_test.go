@@ -47,5 +47,5 @@ func ExampleParseHeaders() {
 	fmt.Println(err)
 	// Output:
 	// draft-11, legacy <nil>
-	// echomw: ParseHeaders: "draft-5" is not the name of a format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone
+	// echomw: invalid configuration: ParseHeaders: a name is "draft-5"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone
 }

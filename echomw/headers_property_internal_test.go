@@ -222,6 +222,10 @@ func requireItems(t require.TestingT, items []httpsfv.Item, formats Headers, sta
 	require.Equal(t, seconds, param(commented[0], "x-reset"))
 }
 
+func drawAnyDuration(t *rapid.T, label string) time.Duration {
+	return time.Duration(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(-3e9, 3e9), rapid.Int64Range(1e9, 1e14), rapid.Int64()).Draw(t, label))
+}
+
 // Limiters of any sets, with any numbers in their decisions: every field is one that a parser
 // takes, and on a refusal none has a reset after Retry-After.
 func TestAnyDecisionsInAnySetsAreWellFormed(t *testing.T) {
@@ -237,8 +241,8 @@ func TestAnyDecisionsInAnySetsAreWellFormed(t *testing.T) {
 			for i := range statuses {
 				statuses[i] = slidingwindow.Status{
 					Remaining:  rapid.Int64().Draw(t, "remaining"),
-					RetryAfter: time.Duration(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64()).Draw(t, "retry")),
-					ResetAfter: time.Duration(rapid.Int64().Draw(t, "reset")),
+					RetryAfter: drawAnyDuration(t, "retry"),
+					ResetAfter: drawAnyDuration(t, "reset"),
 				}
 				if rapid.IntRange(0, 5).Draw(t, "known") > 0 {
 					statuses[i].Limit = limits[i]

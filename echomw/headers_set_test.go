@@ -35,18 +35,19 @@ func TestParseHeaders(t *testing.T) {
 func TestParseHeadersSaysWhatIsWrong(t *testing.T) {
 	const allowed = `; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`
 	for text, fault := range map[string]string{
-		"":                       `"" is not the name of a format`,
-		"legacy,":                `"" is not the name of a format`,
-		"Legacy":                 `"Legacy" is not the name of a format`,
-		"draft-11, draft-5":      `"draft-5" is not the name of a format`,
-		"draft-11 legacy":        `"draft-11 legacy" is not the name of a format`,
-		"none, legacy":           `"none, legacy" has none together with another format`,
-		"Headers(32)":            `"Headers(32)" is not the name of a format`,
-		"caf\xe9":                `"caf\xe9" is not the name of a format`,
-		strings.Repeat("x", 100): `"` + strings.Repeat("x", 32) + `..." is not the name of a format`,
+		"":                       `a name is ""`,
+		"legacy,":                `a name is ""`,
+		"Legacy":                 `a name is "Legacy"`,
+		"draft-11, draft-5":      `a name is "draft-5"`,
+		"draft-11 legacy":        `a name is "draft-11 legacy"`,
+		"none, legacy":           `text is "none, legacy", which has none together with another format`,
+		"Headers(32)":            `a name is "Headers(32)"`,
+		"caf\xe9":                `a name is "caf\xe9"`,
+		strings.Repeat("x", 100): `a name is "` + strings.Repeat("x", 32) + `..."`,
 	} {
 		headers, err := echomw.ParseHeaders(text)
-		assert.EqualError(t, err, "echomw: ParseHeaders: "+fault+allowed)
+		assert.EqualError(t, err, "echomw: invalid configuration: ParseHeaders: "+fault+allowed)
+		assert.ErrorIs(t, err, echomw.ErrInvalidConfig)
 		assert.Zero(t, headers)
 	}
 }
@@ -76,7 +77,7 @@ func TestConfigTakesTheSameHeadersAsParseHeaders(t *testing.T) {
 			continue
 		}
 		require.Error(t, err, set)
-		assert.Contains(t, err.Error(), "echomw: Config.Headers is \""+set.String()+"\", which has ")
+		assert.Contains(t, err.Error(), "echomw: invalid configuration: Config.Headers is \""+set.String()+"\", which has ")
 		assert.Contains(t, err.Error(), `; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`)
 	}
 	_, err := echomw.Config{Headers: echomw.HeadersNone | echomw.HeadersLegacy}.ToMiddleware()

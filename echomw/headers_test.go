@@ -173,6 +173,18 @@ func TestTwoLimitersOnARouteInOlderFormats(t *testing.T) {
 	}
 }
 
+func TestALimiterKeepsWhatAnotherOneSendsUpToDate(t *testing.T) {
+	clock := newClock()
+	e := newEcho(
+		withHeaders(newLimiter(t, clock, slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour}), echomw.HeadersDraft6),
+		echomw.RateLimiter(newLimiter(t, clock, slidingwindow.Limit{Name: "burst", Max: 1, Window: time.Second})))
+	rec := get(e)
+	assert.Equal(t, map[string][]string{
+		"Ratelimit": {`"burst";r=0;t=1`}, "Ratelimit-Policy": {`"burst";q=1;w=1`},
+		"Ratelimit-Limit": {"1"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {"1"},
+	}, rateLimitFields(rec))
+}
+
 // A 503 says to come back in a second: what says a later time is taken back.
 func TestFailureTakesBackLaterResetsOfOlderFormats(t *testing.T) {
 	hour := newLimiter(t, newClock(), slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -18,31 +16,6 @@ type told struct {
 	// tightest is what the fields with room for one limit show. A limit without a name
 	// is none.
 	tightest slidingwindow.Status
-}
-
-// toldKey is where an echo.Context keeps what its response was told.
-const toldKey = "github.com/seed-e8747a6b/ratelimit/echomw.told"
-
-// toldOn returns what the response was told by limiters that kept it, or nil.
-func toldOn(c echo.Context) *told {
-	kept, _ := c.Get(toldKey).(*told)
-	return kept
-}
-
-// tell writes the fields of a decision to the response, on a refusal with its Retry-After in
-// seconds. Limiters that send RateLimit Lists only keep nothing, and so allocate nothing.
-func (g *gate) tell(c echo.Context, d *slidingwindow.Decision, retryAfter int64) {
-	h, kept := c.Response().Header(), toldOn(c)
-	if kept == nil && g.writer.formats&singleFormats == 0 {
-		var forgotten told
-		g.writer.write(h, d, &forgotten, retryAfter, time.Now)
-		return
-	}
-	if kept == nil {
-		kept = new(told)
-		c.Set(toldKey, kept)
-	}
-	g.writer.write(h, d, kept, retryAfter, time.Now)
 }
 
 func (t *told) known() bool { return t.tightest.Limit.Name != "" }
@@ -77,9 +50,6 @@ func (t *told) join(h http.Header, formats Headers, tighter bool) {
 
 // appendSingles appends the lines of those formats which have room for one limit.
 func (t *told) appendSingles(text []byte, lines *fieldLines, formats Headers, retryAfter int64, now func() time.Time) []byte {
-	if !t.known() {
-		return text
-	}
 	if formats&HeadersDraft7 != 0 && t.formats&HeadersDraft11 == 0 {
 		text = appendDraft7(text, lines, &t.tightest, retryAfter)
 	}
@@ -96,7 +66,7 @@ func (t *told) appendSingles(text []byte, lines *fieldLines, formats Headers, re
 // fields with room for one limit are nothing without a reset, so they go as a whole.
 func (t *told) dropLaterResets(h http.Header, retryAfter int64) {
 	dropLaterResets(h, retryAfter)
-	if !t.known() || ceilSeconds(waitOf(&t.tightest)) <= retryAfter {
+	if ceilSeconds(waitOf(&t.tightest)) <= retryAfter {
 		return
 	}
 	t.tightest = slidingwindow.Status{}

@@ -169,9 +169,25 @@ func TestALimiterOfAnUnknownStatusChangesNothing(t *testing.T) {
 // Headers of one name that a handler or a proxy wrote are another's: Lists grow, and the
 // others are replaced.
 func TestFieldsOfOthers(t *testing.T) {
+	var told told
 	h := http.Header{fieldRateLimit: {`"theirs";r=1;x-limit=3`}, fieldLegacyLimit: {"3"}}
-	w := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{burst})
-	w.write(h, &burstLeft9, &told{}, 0, testClock)
+	first := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{burst})
+	first.write(h, &burstLeft9, &told, 0, testClock)
 	assert.Equal(t, []string{`"theirs";r=1;x-limit=3`, `"burst";r=9;t=1`}, h[fieldRateLimit])
 	assert.Equal(t, []string{"10"}, h[fieldLegacyLimit])
+
+	second := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{daily})
+	second.write(h, &dailyLeft7, &told, 0, testClock)
+	assert.Equal(t, []string{`"theirs";r=1;x-limit=3`, `"burst";r=9;t=1`, `"daily";r=7;t=3600`}, h[fieldRateLimit])
+}
+
+// A wait is counted from when it was told of, whatever happens before the next limiter.
+func TestAPointInTimeStaysWhereItIs(t *testing.T) {
+	var told told
+	h := http.Header{}
+	tight, loose := newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{daily}), newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{burst})
+	tight.write(h, &dailyLeft7, &told, 0, testClock)
+	want := h.Clone()
+	loose.write(h, &burstLeft9, &told, 0, noClock(t))
+	assert.Equal(t, want, h)
 }

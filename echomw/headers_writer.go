@@ -39,12 +39,7 @@ func (w *headerWriter) write(h http.Header, d *slidingwindow.Decision, told *tol
 	if w.formats == 0 {
 		return
 	}
-	// What d.Statuses returns for a single limit, without its allocation.
-	one := [1]slidingwindow.Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter}}
-	statuses := one[:]
-	if len(w.items) > 1 {
-		statuses = d.Statuses()
-	}
+	statuses := d.Statuses()
 	known, tightest := false, -1
 	for i := range min(len(w.items), len(statuses)) {
 		if w.knows(i, &statuses[i]) {

@@ -3,6 +3,7 @@ package echomw
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -57,4 +58,19 @@ func (k ipKey) Key(c echo.Context) (string, error) {
 			ErrNoKey, source)
 	}
 	return key, nil
+}
+
+// countsByIP tells whether the address of the client is part of the key.
+func countsByIP(key Keyer) bool {
+	switch key := key.(type) {
+	case ipKey:
+		return true
+	case *hashedKey:
+		return countsByIP(key.key)
+	case joinKey:
+		return slices.ContainsFunc(key, countsByIP)
+	case firstKey:
+		return slices.ContainsFunc(key, countsByIP)
+	}
+	return false
 }

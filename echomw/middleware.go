@@ -1,8 +1,9 @@
 package echomw
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -28,85 +29,159 @@ func RateLimiterWithConfig(config Config) echo.MiddlewareFunc {
 }
 
 // ToMiddleware returns middleware with these settings, or an error that names every
-// setting that is wrong, those of the Keyer included. The middleware asks the limiter
-// once for each request, with the request's context. It may be used on several routes,
-// and several limiters may be used on one route: the first to refuse ends the request,
-// and what the ones before it counted stays counted.
+// setting that is wrong, those of the Keyer included; each matches [ErrInvalidConfig]. The
+// middleware asks the limiter once for each request, with the request's context. It may be
+// used on several routes, and several limiters may be used on one route: the first to refuse
+// ends the request, and what the ones before it counted stays counted.
 //
 // A request that passes the same middleware twice, on a group and on a route of that
-// group, is counted twice. So it is by two limiters on one store whose limits have the
-// same name: give limits names of their own (see Name the limits).
+// group, is counted twice, and a warning says so. So it is by two limiters on one store
+// whose limits have the same name: give limits names of their own (see Name the limits).
 func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	g := &gate{Config: config, writer: newHeaderWriter(config.Headers, config.Limiter.Limits())}
+	plans, err := newPlans(config.Limiter, config.Headers)
+	if err != nil {
+		return nil, err
+	}
+	episodes, err := newEpisodes()
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{Config: config, plans: plans, episodes: episodes, byPeer: countsByIP(config.KeyFunc)}
+	g.settles = config.SkipFailed || config.SkipSuccessful || config.CountIf != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if g.Skipper(c) {
-				return next(c)
-			}
-			return g.serve(c, next)
-		}
+		return func(c echo.Context) error { return g.serve(c, next) }
 	}, nil
 }
 
 // gate is the middleware at work.
 type gate struct {
 	Config
-	writer headerWriter
+	plans    *plans
+	episodes *episodes
+	settles  bool // some requests are given back
+	byPeer   bool // the key has the IP address
+
+	proxy, twice, preflight, badMessage once
+	refunds, shadows                    trouble
+}
+
+// turn is one request at one gate.
+type turn struct {
+	of       *slidingwindow.Limiter // of the Config
+	plan     *plan
+	key      string
+	decision slidingwindow.Decision
+}
+
+func (g *gate) logger() *slog.Logger {
+	if g.Logger != nil {
+		return g.Logger
+	}
+	return slog.Default()
 }
 
 func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
-	decision, failure, decided := g.decide(c)
-	if !decided {
-		return g.fail(c, failure)
+	if g.Skipper(c) || !g.Limiter.Enabled() || g.SkipPreflight && isPreflight(c.Request()) {
+		return next(c)
 	}
-	if !decision.Allowed {
-		return g.refuse(c, decision)
+	t, failure := g.decide(c)
+	if g.Limiter.Shadow() {
+		// A typed nil would be an error.
+		var err error
+		if failure != nil {
+			err = failure
+		}
+		g.shadows.report(g.logger(), err, "echomw: in shadow mode, requests that cannot be decided are passed on")
+		if failure != nil {
+			return next(c)
+		}
+	}
+	switch {
+	case failure != nil:
+		return g.fail(c, failure)
+	case t.plan == nil:
+		return next(c) // free
+	}
+	r := note(c, t)
+	if r.countedTwice() && g.twice.due() {
+		g.twice.warn(g.logger(), "echomw: a limiter counts a request twice, because it passes the limiter twice", helpTwice)
+	}
+	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(t.key, time.Now(), t.decision.Limit.Window) {
+		g.OnFirstRefusal(c, t.decision)
+	}
+	if !t.decision.Allowed {
+		return g.refuse(c, r)
 	}
 	// Before next, which may send the header with its first byte.
-	g.tell(c, &decision, 0)
+	t.plan.headers.write(c.Response().Header(), &r.last.decision, &r.told, 0, time.Now)
+	if g.settles && t.decision.Granted > 0 {
+		return g.settle(c, next, t)
+	}
 	return next(c)
 }
 
-// decide returns the decision if there is one. Otherwise decided is false, whatever the
-// pointer to the failure is: the absence of an error is not a decision.
-func (g *gate) decide(c echo.Context) (decision slidingwindow.Decision, failure *echo.HTTPError, decided bool) {
+// decide returns the decision, unless it returns a failure; without a plan the request is
+// free. The failure is never an untyped nil by mistake: the absence of an error is not a
+// decision.
+func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
+	g.warnOfProxy(c)
 	key, err := g.KeyFunc.Key(c)
 	if err == nil && key == "" {
 		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
 	}
 	if err != nil {
-		return slidingwindow.Decision{}, keyFailure(err), false
+		return turn{}, failureOf(err, ErrNoKey, g.Status.NoKey)
 	}
-	decision, err = g.Limiter.Allow(c.Request().Context(), key)
+	cost := int64(1)
+	if g.Cost != nil {
+		if cost, err = g.Cost(c); err != nil {
+			return turn{}, failureOf(fmt.Errorf("Config.Cost: %w", err), errUndecided, g.Status.Failed)
+		}
+		if cost == 0 {
+			return turn{}, nil
+		}
+	}
+	plan, err := g.plans.choose(c, g.Limits)
 	if err != nil {
-		return slidingwindow.Decision{}, storeFailure(err), false
+		return turn{}, failureOf(err, errUndecided, g.Status.Failed)
 	}
-	return decision, nil, true
+	decision, err := plan.limiter.AllowN(c.Request().Context(), key, cost)
+	switch {
+	case errors.Is(err, slidingwindow.ErrCostExceedsLimit):
+		return turn{}, failureOf(err, errUndecided, http.StatusBadRequest)
+	case err != nil:
+		return turn{}, statusError(g.Status.Failed, fmt.Errorf("%w: %w", errUndecided, err))
+	}
+	return turn{of: g.Limiter, plan: plan, key: key, decision: decision}, nil
 }
 
-func (g *gate) refuse(c echo.Context, decision slidingwindow.Decision) error {
+func (g *gate) refuse(c echo.Context, r *record) error {
+	if g.preflight.due() && isPreflight(c.Request()) {
+		g.preflight.warn(g.logger(), "echomw: a CORS preflight was refused: use the CORS middleware before the limiter, or set SkipPreflight", helpCORS)
+	}
 	header := c.Response().Header()
-	retryAfter := setRetryAfter(header, decision.RetryAfter)
-	g.tell(c, &decision, retryAfter)
+	t := &r.last
+	retryAfter := setRetryAfter(header, t.decision.RetryAfter)
+	t.plan.headers.write(header, &t.decision, &r.told, retryAfter, time.Now)
 	forbidStoring(header)
 	if g.DenyHandler != nil {
-		if err := g.DenyHandler(c, decision); err != nil || c.Response().Committed {
+		if err := g.DenyHandler(c, t.decision); err != nil || c.Response().Committed {
 			return err
 		}
 	}
-	return refusal(header, decision, retryAfter, g.Message)
+	return g.refusal(c, t.decision, retryAfter)
 }
 
 func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
 	header := c.Response().Header()
 	forbidStoring(header)
-	if failure.Code == http.StatusServiceUnavailable {
+	if failure.Code == g.Status.Failed || failure.Code == http.StatusServiceUnavailable {
 		// Some clients retry at once when they are not told to wait.
-		cmp.Or(toldOn(c), new(told)).dropLaterResets(header, setRetryAfter(header, time.Second))
+		toldOn(c).dropLaterResets(header, setRetryAfter(header, time.Second))
 	}
 	if g.ErrorHandler != nil {
 		if err := g.ErrorHandler(c, failure); err != nil || c.Response().Committed {

@@ -54,21 +54,31 @@ func forbidStoring(h http.Header) {
 	h.Del(echo.HeaderLastModified)
 }
 
-// refusal is the error that refuses a request, with message as its body or else
-// a problem document. retryAfter is that of the response, in seconds.
-func refusal(h http.Header, d slidingwindow.Decision, retryAfter int64, message any) *echo.HTTPError {
+// refusal is the error that refuses the request of c. retryAfter is that of the response,
+// in seconds.
+func (g *gate) refusal(c echo.Context, d slidingwindow.Decision, retryAfter int64) *echo.HTTPError {
+	message := g.Message
+	if makeMessage, ok := message.(MessageFunc); ok {
+		message = makeMessage(c, d)
+		if err := messageFault(message); err != nil {
+			// Echo would answer with an empty 200.
+			g.badMessage.warn(g.logger(), "echomw: a MessageFunc returned what cannot be sent: "+err.Error(), helpRefusals)
+			message = nil
+		}
+	}
+	status := g.Status.Refused
 	if message == nil {
 		// Echo fills in a Content-Type only where there is none.
-		h.Set(echo.HeaderContentType, problemMediaType)
+		c.Response().Header().Set(echo.HeaderContentType, problemMediaType)
 		message = problem{
 			Type:             problemType,
 			Title:            problemTitle,
-			Status:           http.StatusTooManyRequests,
+			Status:           status,
 			Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
 			ViolatedPolicies: refusedBy(&d),
 		}
 	}
-	return echo.NewHTTPError(http.StatusTooManyRequests, message).SetInternal(&RefusedError{Decision: d})
+	return echo.NewHTTPError(status, message).SetInternal(&RefusedError{Decision: d})
 }
 
 type problem struct {

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,4 +220,63 @@ func TestDenyHandlerIsNotCalledWhenAllowed(t *testing.T) {
 	}))
 	assert.Equal(t, http.StatusOK, get(e).Code)
 	assert.Equal(t, http.StatusTeapot, get(e).Code)
+}
+
+func TestStatusCodes(t *testing.T) {
+	codes := echomw.StatusCodes{Refused: 503, NoKey: 401, Failed: 500}
+	rec := get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(0)), Status: codes})))
+	assert.Equal(t, 503, rec.Code)
+	assert.EqualValues(t, 503, decodeJSON(t, rec)["status"], "the document tells the status that it has")
+	assert.Equal(t, "900", rec.Header().Get("Retry-After"))
+
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, KeyFunc: constant("")})))
+	assert.Equal(t, 401, rec.Code)
+	assert.JSONEq(t, `{"message":"Unauthorized"}`, rec.Body.String())
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, KeyFunc: echomw.KeyByHeader("X-API-Key")})))
+	assert.Equal(t, 400, rec.Code, "an error's own status")
+
+	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: down, Status: codes})))
+	assert.Equal(t, 500, rec.Code)
+	assert.Equal(t, "1", rec.Header().Get("Retry-After"))
+}
+
+func TestMessageFunc(t *testing.T) {
+	var log strings.Builder
+	for name, test := range map[string]struct {
+		makes any
+		body  string
+		warns bool
+	}{
+		"map":        {echo.Map{"wait": 900}, `{"wait":900}`, false},
+		"string":     {"slow down", `{"message":"slow down"}`, false},
+		"nil":        {nil, "", false},
+		"a channel":  {make(chan int), "", true},
+		"bytes":      {[]byte("{}"), "", true},
+		"nil error":  {(*echo.HTTPError)(nil), "", true},
+		"MessageFun": {echomw.MessageFunc(nil), "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log.Reset()
+			config := refusing(t)
+			config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			config.Message = echomw.MessageFunc(func(c echo.Context, d slidingwindow.Decision) any {
+				assert.Equal(t, "/users/:id", c.Path())
+				assert.Equal(t, "api", d.Limit.Name)
+				return test.makes
+			})
+			e := newEcho(echomw.RateLimiterWithConfig(config))
+			for range 2 {
+				rec := get(e)
+				assert.Equal(t, 429, rec.Code)
+				if test.body == "" {
+					assert.Equal(t, "application/problem+json", rec.Header().Get("Content-Type"))
+					assert.Equal(t, "Quota Exceeded", decodeJSON(t, rec)["title"])
+					continue
+				}
+				assert.JSONEq(t, test.body, rec.Body.String())
+			}
+			assert.Equal(t, test.warns, strings.Count(log.String(), "level=WARN") == 1, log.String())
+		})
+	}
 }

@@ -1,0 +1,35 @@
+package echomw
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestEpisodeEndsAfterAQuietTime(t *testing.T) {
+	e, err := newEpisodes()
+	require.NoError(t, err)
+	at := func(seconds int) time.Time { return time.Unix(1_700_000_000+int64(seconds), 0) }
+	assert.True(t, e.begins("k", at(0), 10*time.Second))
+	assert.False(t, e.begins("k", at(9), 10*time.Second))
+	assert.True(t, e.begins("other", at(9), 10*time.Second))
+	assert.False(t, e.begins("k", at(18), 10*time.Second), "each refusal prolongs it")
+	assert.True(t, e.begins("k", at(28), 10*time.Second))
+	assert.False(t, e.begins("k", at(28), 10*time.Second))
+}
+
+func TestEpisodesAreBounded(t *testing.T) {
+	e, err := newEpisodes()
+	require.NoError(t, err)
+	now := time.Unix(1_700_000_000, 0)
+	assert.True(t, e.begins("kept", now, time.Hour))
+	for i := range 2 * watchedKeys {
+		require.True(t, e.begins(strconv.Itoa(i), now, time.Hour))
+		require.False(t, e.begins("kept", now, time.Hour), "one that goes on is not forgotten")
+	}
+	assert.Equal(t, watchedKeys, e.ends.Len())
+	assert.True(t, e.begins("0", now, time.Hour), "the oldest are")
+}

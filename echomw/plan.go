@@ -1,0 +1,76 @@
+package echomw
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/golang-lru/v2"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// plan is what belongs to one set of limits.
+type plan struct {
+	limiter *slidingwindow.Limiter
+	headers headerWriter
+}
+
+// plans makes the plans of requests whose limits are known only at run time.
+type plans struct {
+	limiter *slidingwindow.Limiter
+	headers Headers
+	own     *plan // of the limiter's own limits
+	recent  *lru.Cache[planKey, *plan]
+}
+
+// planKey is a set of limits as the key of a map. Larger sets are made anew each time.
+type planKey [4]slidingwindow.Limit
+
+const recentPlans = 1000
+
+func newPlans(limiter *slidingwindow.Limiter, headers Headers) (*plans, error) {
+	recent, err := lru.New[planKey, *plan](recentPlans)
+	if err != nil {
+		return nil, err
+	}
+	p := &plans{limiter: limiter, headers: headers, recent: recent}
+	p.own = p.of(limiter)
+	return p, nil
+}
+
+func (p *plans) of(limiter *slidingwindow.Limiter) *plan {
+	return &plan{limiter: limiter, headers: newHeaderWriter(p.headers, limiter.Limits())}
+}
+
+// choose returns the plan of the limits that limits, which may be nil, gives for the
+// request.
+func (p *plans) choose(c echo.Context, limits func(echo.Context) ([]slidingwindow.Limit, error)) (*plan, error) {
+	if limits == nil {
+		return p.own, nil
+	}
+	given, err := limits(c)
+	if err != nil {
+		return nil, fmt.Errorf("Config.Limits: %w", err)
+	}
+	if len(given) == 0 {
+		return p.own, nil
+	}
+	var key planKey
+	keep := len(given) <= len(key)
+	if keep {
+		copy(key[:], given)
+		if known, ok := p.recent.Get(key); ok {
+			return known, nil
+		}
+	}
+	limiter, err := p.limiter.With(given...)
+	if err != nil {
+		return nil, fmt.Errorf("Config.Limits: %w", err)
+	}
+	made := p.of(limiter)
+	if keep {
+		p.recent.Add(key, made)
+	}
+	return made, nil
+}

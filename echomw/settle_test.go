@@ -1,0 +1,240 @@
+package echomw_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// outcomes are ways for a request to end, by whether it failed.
+var outcomes = map[string]struct {
+	handler echo.HandlerFunc
+	status  int // that CountIf is told
+	failed  bool
+}{
+	"200":                {func(c echo.Context) error { return c.String(200, "ok") }, 200, false},
+	"nothing written":    {func(echo.Context) error { return nil }, 200, false},
+	"302":                {func(c echo.Context) error { return c.Redirect(302, "/") }, 302, false},
+	"304":                {func(c echo.Context) error { return c.NoContent(304) }, 304, false},
+	"399":                {func(c echo.Context) error { return c.NoContent(399) }, 399, false},
+	"400":                {func(c echo.Context) error { return c.NoContent(400) }, 400, true},
+	"401":                {func(c echo.Context) error { return c.JSON(401, "no") }, 401, true},
+	"500":                {func(c echo.Context) error { return c.NoContent(500) }, 500, true},
+	"HTTP error 401":     {func(echo.Context) error { return echo.ErrUnauthorized }, 401, true},
+	"HTTP error 302":     {func(echo.Context) error { return echo.NewHTTPError(302, "there") }, 302, false},
+	"HTTP error, inner":  {func(echo.Context) error { return echo.NewHTTPError(200).SetInternal(echo.ErrNotFound) }, 404, true},
+	"wrapped HTTP error": {func(echo.Context) error { return fmt.Errorf("login: %w", echo.ErrUnauthorized) }, 401, true},
+	"plain error":        {func(echo.Context) error { return errors.New("broken") }, 500, true},
+	"error after a 200": {func(c echo.Context) error {
+		return errors.Join(c.String(200, "half"), errors.New("broken"))
+	}, 200, false},
+	"panic": {func(echo.Context) error { panic("at the disco") }, 500, true},
+	"abort": {func(echo.Context) error { panic(http.ErrAbortHandler) }, 500, true},
+}
+
+// serveOutcome serves one request, in whose place panics are caught as net/http does.
+func serveOutcome(t *testing.T, handler echo.HandlerFunc, config echomw.Config, options ...requestOption) (panicked any) {
+	t.Helper()
+	middleware, err := config.ToMiddleware()
+	require.NoError(t, err)
+	e := echo.New()
+	e.GET("/users/:id", handler, middleware)
+	defer func() { panicked = recover() }()
+	get(e, options...)
+	return nil
+}
+
+func left(t *testing.T, l *slidingwindow.Limiter) int64 {
+	t.Helper()
+	d, err := l.Peek(t.Context(), "198.51.100.7")
+	require.NoError(t, err)
+	return d.Remaining
+}
+
+func TestWhatCounts(t *testing.T) {
+	for name, outcome := range outcomes {
+		t.Run(name, func(t *testing.T) {
+			counted := func(config echomw.Config) bool {
+				t.Helper()
+				config.Limiter = newLimiter(t, newClock(), api(10), slidingwindow.PerMinute(10))
+				config.Cost = func(echo.Context) (int64, error) { return 4, nil }
+				panicked := serveOutcome(t, outcome.handler, config)
+				assert.Equal(t, name == "panic" || name == "abort", panicked != nil, "a panic goes on")
+				switch remaining := left(t, config.Limiter); remaining {
+				case 6:
+					return true
+				case 10:
+					return false
+				default:
+					t.Errorf("%d units are left of 10 after a request of 4", remaining)
+					return false
+				}
+			}
+			assert.True(t, counted(echomw.Config{}))
+			assert.Equal(t, !outcome.failed, counted(echomw.Config{SkipFailed: true}))
+			assert.Equal(t, outcome.failed, counted(echomw.Config{SkipSuccessful: true}))
+			for _, counts := range []bool{true, false} {
+				status := 0
+				assert.Equal(t, counts, counted(echomw.Config{CountIf: func(c echo.Context, err error) bool {
+					status = echomw.ResponseStatus(c, err)
+					return counts
+				}}))
+				assert.Equal(t, outcome.status, status)
+			}
+		})
+	}
+}
+
+// The handler answers 200, but nobody is there to read it.
+func TestClientThatWentAwayFailed(t *testing.T) {
+	for _, ending := range []error{context.Canceled, context.DeadlineExceeded} {
+		counted := func(config echomw.Config) bool {
+			config.Limiter = newLimiter(t, newClock(), api(10))
+			ctx, cancel := context.WithCancel(t.Context())
+			handler := func(c echo.Context) error {
+				cancel()
+				return c.String(200, "ok")
+			}
+			if ending == context.DeadlineExceeded { //nolint:errorlint // it is not wrapped
+				ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
+				handler = func(c echo.Context) error {
+					// As echo's ContextTimeout does, with a deadline that has come.
+					late, done := context.WithDeadline(c.Request().Context(), time.Unix(0, 0))
+					defer done()
+					c.SetRequest(c.Request().WithContext(late))
+					return c.String(200, "ok")
+				}
+			}
+			defer cancel()
+			serveOutcome(t, handler, config, func(r *http.Request) { *r = *r.WithContext(ctx) })
+			return left(t, config.Limiter) == 9
+		}
+		assert.False(t, counted(echomw.Config{SkipFailed: true}), "%v: given back although the context has ended", ending)
+		assert.True(t, counted(echomw.Config{SkipSuccessful: true}), "%v", ending)
+	}
+}
+
+func TestRefusedRequestsAreNotGivenBack(t *testing.T) {
+	limiter := newLimiter(t, newClock(), api(1))
+	for _, config := range []echomw.Config{
+		{Limiter: limiter, SkipFailed: true}, {Limiter: limiter, SkipSuccessful: true},
+		{Limiter: limiter, CountIf: func(echo.Context, error) bool { t.Error("asked about a refused request"); return false }},
+	} {
+		require.NoError(t, limiter.Reset(t.Context(), "198.51.100.7"))
+		_, err := limiter.Allow(t.Context(), "198.51.100.7")
+		require.NoError(t, err)
+		for range 3 {
+			assert.Equal(t, 429, get(newEcho(echomw.RateLimiterWithConfig(config))).Code)
+		}
+		assert.Zero(t, left(t, limiter))
+	}
+}
+
+func TestHeadersTellWhatARequestTookWhileItWasServed(t *testing.T) {
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(10)), SkipSuccessful: true}))
+	for range 3 {
+		assert.Equal(t, `"api";r=9;t=900`, get(e).Header().Get("RateLimit"))
+	}
+}
+
+func TestRequestsBeingServedCount(t *testing.T) {
+	limiter := newLimiter(t, newClock(), api(1))
+	e := echo.New()
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, SkipSuccessful: true}))
+	e.GET("/users/:id", func(c echo.Context) error {
+		assert.Zero(t, left(t, limiter))
+		return c.NoContent(200)
+	})
+	get(e)
+	assert.EqualValues(t, 1, left(t, limiter))
+}
+
+// A limiter further out gives back what it took for a request that one further in refuses.
+func TestRefusalFurtherInIsAFailure(t *testing.T) {
+	clock := newClock()
+	outer := newLimiter(t, clock, api(10))
+	inner := newLimiter(t, clock, slidingwindow.Limit{Name: "inner", Max: 1, Window: time.Minute})
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: outer, SkipFailed: true}), echomw.RateLimiter(inner))
+	assert.Equal(t, 200, get(e).Code)
+	for range 5 {
+		assert.Equal(t, 429, get(e).Code)
+	}
+	assert.EqualValues(t, 9, left(t, outer))
+}
+
+func TestLoginThatCountsFailuresOnly(t *testing.T) {
+	clock := newClock()
+	e := echo.New()
+	e.POST("/login", func(c echo.Context) error {
+		if c.QueryParam("password") != "right" {
+			return echo.ErrUnauthorized
+		}
+		return c.NoContent(http.StatusNoContent)
+	}, echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter:        newLimiter(t, clock, slidingwindow.Limit{Name: "login", Max: 3, Window: 10 * time.Minute}),
+		SkipSuccessful: true,
+	}))
+	login := func(password string) int { return do(e, http.MethodPost, "/login?password="+password).Code }
+	for range 20 {
+		require.Equal(t, 204, login("right"), "who knows the password is never limited")
+	}
+	for range 2 {
+		require.Equal(t, 401, login("guess"))
+		require.Equal(t, 204, login("right"))
+		clock.Advance(time.Minute)
+	}
+	require.Equal(t, 401, login("guess"))
+	clock.Advance(time.Minute)
+	assert.Equal(t, 429, login("guess"))
+	assert.Equal(t, 429, login("right"), "and does not open the door for guesses")
+	clock.Advance(7 * time.Minute)
+	assert.Equal(t, 204, login("right"))
+	assert.Equal(t, 401, login("guess"))
+	assert.Equal(t, 429, login("guess"))
+}
+
+func TestFailingRefundsAreLoggedOnceAndWhenTheyWorkAgain(t *testing.T) {
+	var log strings.Builder
+	store := &stubStore{
+		decision:  slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(9), Remaining: 8, ResetAfter: time.Minute, Receipt: 1}),
+		refundErr: slidingwindow.ErrStoreUnavailable,
+	}
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiterOn(t, store, api(9)), SkipSuccessful: true, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}))
+	for range 3 {
+		assert.Equal(t, 200, get(e).Code, "the request was served")
+	}
+	assert.Equal(t, 3, store.refunds)
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+	assert.Contains(t, log.String(), "level=WARN msg=\"echomw: what requests took cannot be given back")
+	assert.Contains(t, log.String(), "store unavailable")
+	assert.NotContains(t, log.String(), "198.51.100.7")
+
+	store.refundErr = nil
+	get(e)
+	get(e)
+	assert.Equal(t, 2, strings.Count(log.String(), "\n"))
+	assert.Contains(t, log.String(), "level=INFO")
+}
+
+func TestResponseStatusOfANilHTTPError(t *testing.T) {
+	c := echo.New().NewContext(httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder())
+	var none *echo.HTTPError
+	assert.Equal(t, 500, echomw.ResponseStatus(c, none))
+	assert.Equal(t, 401, echomw.ResponseStatus(c, &echo.HTTPError{Code: 401, Internal: none}))
+	assert.Equal(t, 200, echomw.ResponseStatus(c, nil))
+}

@@ -1,0 +1,151 @@
+package echomw_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+func TestFirstRefusalOfAKeyIsToldOnce(t *testing.T) {
+	var told []slidingwindow.Decision
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		OnFirstRefusal: func(c echo.Context, d slidingwindow.Decision) {
+			told = append(told, d)
+			assert.False(t, c.Response().Committed)
+			onContext, ok := echomw.FromContext(c)
+			assert.True(t, ok)
+			assert.Equal(t, d, onContext)
+		},
+	}))
+	get(e)
+	assert.Empty(t, told)
+	for range 5 {
+		assert.Equal(t, 429, get(e).Code)
+	}
+	require.Len(t, told, 1)
+	assert.Equal(t, slidingwindow.ReasonLimited, told[0].Reason)
+	assert.Equal(t, "api", told[0].Limit.Name)
+	get(e, from("203.0.113.5:1"))
+	get(e, from("203.0.113.5:1"))
+	assert.Len(t, told, 2, "each key has a first refusal")
+}
+
+func TestConcurrentRefusalsAreToldOnce(t *testing.T) {
+	var told atomic.Int64
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter:        newLimiter(t, newClock(), api(0)),
+		OnFirstRefusal: func(echo.Context, slidingwindow.Decision) { told.Add(1) },
+	}))
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { get(e) })
+	}
+	wg.Wait()
+	assert.EqualValues(t, 1, told.Load())
+}
+
+func TestShadowModeRefusesNothingAndTells(t *testing.T) {
+	for _, headers := range []echomw.Headers{echomw.HeadersDraft11 | echomw.HeadersLegacy, echomw.HeadersNone} {
+		limiter := newLimiter(t, newClock(), api(1))
+		limiter.SetShadow(true)
+		var told []slidingwindow.Decision
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+			Limiter: limiter, Headers: headers,
+			DenyHandler:    func(echo.Context, slidingwindow.Decision) error { return errors.New("not to be called") },
+			OnFirstRefusal: func(_ echo.Context, d slidingwindow.Decision) { told = append(told, d) },
+			SkipSuccessful: false,
+		}))
+		for i := range 4 {
+			rec := get(e)
+			assert.Equal(t, 200, rec.Code)
+			assert.Empty(t, rec.Header().Get("Retry-After"))
+			assert.Empty(t, rec.Header().Get("Cache-Control"))
+			if headers == echomw.HeadersNone {
+				assert.Empty(t, rec.Header().Get("RateLimit"))
+			} else {
+				assert.Equal(t, `"api";r=0;t=900`, rec.Header().Get("RateLimit"), i)
+			}
+		}
+		require.Len(t, told, 1)
+		assert.Equal(t, slidingwindow.ReasonShadow, told[0].Reason)
+		assert.True(t, told[0].Allowed)
+		assert.Positive(t, told[0].RetryAfter)
+
+		limiter.SetShadow(false)
+		assert.Equal(t, 500, get(e).Code, "the DenyHandler")
+	}
+}
+
+func TestShadowModePassesOnWhatCannotBeDecided(t *testing.T) {
+	var log strings.Builder
+	store := &stubStore{err: slidingwindow.ErrStoreUnavailable}
+	limiter := newLimiterOn(t, store, api(1))
+	limiter.SetShadow(true)
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		ErrorHandler: func(echo.Context, error) error { return errors.New("not to be called") },
+	}))
+	for range 3 {
+		rec := get(e)
+		assert.Equal(t, 200, rec.Code)
+		assert.Empty(t, rec.Header().Get("Cache-Control"))
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"))
+	assert.Contains(t, log.String(), "store unavailable")
+	store.err, store.decision = nil, slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1)})
+	get(e)
+	get(e)
+	assert.Equal(t, 1, strings.Count(log.String(), "level=INFO"))
+	store.err = slidingwindow.ErrStoreUnavailable
+	limiter.SetShadow(false)
+	assert.Equal(t, 500, get(e).Code)
+
+	noKey := newLimiter(t, newClock(), api(1))
+	noKey.SetShadow(true)
+	e = newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: noKey, KeyFunc: echomw.KeyByHeader("X-API-Key"), Logger: slog.New(slog.DiscardHandler),
+	}))
+	assert.Equal(t, 200, get(e).Code)
+}
+
+func TestDisabledLimiterPassesEverythingOn(t *testing.T) {
+	store := &stubStore{err: slidingwindow.ErrStoreUnavailable}
+	limiter := newLimiterOn(t, store, api(1))
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("broken, too") }),
+	}))
+	assert.Equal(t, 403, get(e).Code)
+	limiter.SetEnabled(false)
+	rec := get(e)
+	assert.Equal(t, 200, rec.Code)
+	assert.Empty(t, rec.Header().Get("RateLimit"))
+	assert.Zero(t, store.calls)
+	limiter.SetEnabled(true)
+	assert.Equal(t, 403, get(e).Code)
+}
+
+func TestSwitchesWorkOnPlansToo(t *testing.T) {
+	limiter := newLimiter(t, newClock(), api(1))
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		Limits:  func(echo.Context) ([]slidingwindow.Limit, error) { return []slidingwindow.Limit{api(0)}, nil },
+	}))
+	assert.Equal(t, 429, get(e).Code)
+	limiter.SetShadow(true)
+	assert.Equal(t, 200, get(e).Code)
+	limiter.SetShadow(false)
+	limiter.SetEnabled(false)
+	assert.Equal(t, 200, get(e).Code)
+}

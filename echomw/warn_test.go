@@ -1,0 +1,137 @@
+package echomw_test
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// logged is middleware whose warnings are kept.
+func logged(config echomw.Config) (echo.MiddlewareFunc, *strings.Builder) {
+	log := new(strings.Builder)
+	config.Logger = slog.New(slog.NewTextHandler(log, nil))
+	return echomw.RateLimiterWithConfig(config), log
+}
+
+func TestWarnsOnceOfAProxyThatEchoDoesNotKnow(t *testing.T) {
+	secret := []byte("0123456789abcdef")
+	byIP := echomw.KeyByIP(0)
+	for name, test := range map[string]struct {
+		key    echomw.Keyer
+		header string
+		known  bool
+		warns  bool
+	}{
+		"X-Forwarded-For":          {header: "X-Forwarded-For", warns: true},
+		"Forwarded":                {header: "Forwarded", warns: true},
+		"X-Real-IP":                {header: "X-Real-IP", warns: true},
+		"joined":                   {key: echomw.Join(echomw.KeyByRoute(), byIP), header: "Forwarded", warns: true},
+		"first of":                 {key: echomw.FirstOf(echomw.KeyByHeader("X-API-Key"), byIP), header: "Forwarded", warns: true},
+		"hashed":                   {key: echomw.Hashed(secret, echomw.Join(byIP)), header: "Forwarded", warns: true},
+		"no such header":           {header: "X-Other"},
+		"extractor":                {header: "X-Forwarded-For", known: true},
+		"key without the address":  {key: echomw.KeyByRoute(), header: "X-Forwarded-For"},
+		"join without the address": {key: echomw.Join(echomw.KeyByRoute()), header: "X-Forwarded-For"},
+	} {
+		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: test.key})
+		e := newEcho(limit)
+		if test.known {
+			e.IPExtractor = echo.ExtractIPFromXFFHeader()
+		}
+		assert.Empty(t, log.String())
+		for range 3 {
+			get(e, header(test.header, "203.0.113.77"))
+		}
+		if !test.warns {
+			assert.Empty(t, log.String(), name)
+			continue
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), name)
+		assert.Contains(t, log.String(), "level=WARN")
+		assert.Contains(t, log.String(), "IPExtractor is not set")
+		assert.Contains(t, log.String(), "#behind-a-proxy")
+		assert.NotContains(t, log.String(), "203.0.113.77")
+	}
+}
+
+func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
+	clock := newClock()
+	limiter := newLimiter(t, clock, api(100))
+	limit, log := logged(echomw.Config{Limiter: limiter})
+	again, logAgain := logged(echomw.Config{Limiter: limiter})
+	byRoute, logByRoute := logged(echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyByRoute()})
+	other, logOther := logged(echomw.Config{Limiter: newLimiter(t, clock, slidingwindow.PerHour(9))})
+
+	get(newEcho(limit, byRoute, other))
+	assert.Empty(t, log.String()+logByRoute.String()+logOther.String(), "another key, another limiter")
+	e := newEcho(limit, other, again)
+	for range 3 {
+		assert.Equal(t, 200, get(e).Code, "a warning, not a failure")
+	}
+	assert.Empty(t, log.String())
+	assert.Equal(t, 1, strings.Count(logAgain.String(), "\n"))
+	assert.Contains(t, logAgain.String(), "counts a request twice")
+	assert.Contains(t, logAgain.String(), "#name-your-limits")
+	assert.EqualValues(t, 93, left(t, limiter), "1 and 3 times 2")
+
+	get(newEcho(limit, limit))
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+}
+
+func preflight(e *echo.Echo, origin string) int {
+	options := []requestOption{header("Access-Control-Request-Method", "POST")}
+	if origin != "" {
+		options = append(options, header("Origin", origin))
+	}
+	return do(e, http.MethodOptions, "/users/1", options...).Code
+}
+
+func TestWarnsOnceOfARefusedPreflight(t *testing.T) {
+	limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(0))})
+	e := newEcho(limit, middleware.CORS())
+	assert.Equal(t, 429, preflight(e, ""))
+	assert.Equal(t, 429, get(e, header("Origin", "https://a.example")).Code)
+	assert.Empty(t, log.String(), "neither is a preflight")
+	for range 3 {
+		assert.Equal(t, 429, preflight(e, "https://a.example"))
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+	assert.Contains(t, log.String(), "CORS")
+	assert.Contains(t, log.String(), "#cors")
+}
+
+func TestPreflightIsNotLimitedBehindCORSOrWithSkipPreflight(t *testing.T) {
+	limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(0))})
+	assert.Equal(t, 204, preflight(newEcho(middleware.CORS(), limit), "https://a.example"), "Echo's CORS answers it")
+
+	limiter := newLimiter(t, newClock(), api(1))
+	skip, skipLog := logged(echomw.Config{Limiter: limiter, SkipPreflight: true})
+	e := newEcho(skip, middleware.CORS())
+	for range 3 {
+		assert.Equal(t, 204, preflight(e, "https://a.example"))
+	}
+	assert.EqualValues(t, 1, left(t, limiter))
+	assert.Equal(t, 204, do(e, http.MethodOptions, "/users/1").Code, "an OPTIONS request that is no preflight")
+	assert.Zero(t, left(t, limiter), "is counted")
+	assert.Equal(t, 429, do(e, http.MethodOptions, "/users/1").Code)
+	assert.Empty(t, log.String()+skipLog.String())
+}
+
+func TestWarningsGoToTheDefaultLoggerOfTheMoment(t *testing.T) {
+	limit := echomw.RateLimiter(newLimiter(t, newClock(), slidingwindow.Limit{Name: "x", Max: 9, Window: time.Minute}))
+	var log strings.Builder
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	get(newEcho(limit), header("Forwarded", "for=192.0.2.1"))
+	assert.Contains(t, log.String(), "#behind-a-proxy")
+}
