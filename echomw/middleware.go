@@ -118,7 +118,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	}
 	// Before next, which may send the header with its first byte.
 	t.plan.headers.write(c.Response().Header(), &r.last.decision, &r.told, 0, time.Now)
-	if g.settles && t.decision.Granted > 0 {
+	if g.settles {
 		return g.settle(c, next, t)
 	}
 	return next(c)

@@ -22,6 +22,7 @@ func TestLimitsOfTheRequest(t *testing.T) {
 		"free": {api(2)},
 		"pro":  {api(5), {Name: "burst", Max: 3, Window: time.Second}},
 		"":     nil,
+		"none": {},
 	}
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, clock, api(1)),
@@ -42,6 +43,7 @@ func TestLimitsOfTheRequest(t *testing.T) {
 	}
 	expect("", 200, `"api";r=0;t=900`, `"api";q=1;w=900`)
 	expect("", 429, `"api";r=0;t=900`, `"api";q=1;w=900`)
+	expect("none", 429, `"api";r=0;t=900`, `"api";q=1;w=900`)
 	expect("free", 200, `"api";r=0;t=900`, `"api";q=2;w=900`)
 	expect("free", 429, `"api";r=0;t=900`, `"api";q=2;w=900`)
 	// Who moves to another plan keeps what was counted, because the limit has one name.
@@ -78,6 +80,34 @@ func TestManySetsOfLimits(t *testing.T) {
 	rec := do(e, http.MethodGet, "/users/1?n=0")
 	assert.Equal(t, `"l0";q=10000;w=3600`, rec.Header().Get("RateLimit-Policy"))
 	assert.Equal(t, `"l0";r=8492;t=3600`, rec.Header().Get("RateLimit"), "1508 requests took one each")
+}
+
+func TestSetsThatDifferInTheirLastLimitOnly(t *testing.T) {
+	for _, length := range []int{1, 2, 4, 5, 6} {
+		last := int64(0)
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+			Limiter: newLimiter(t, newClock(), api(1)),
+			Limits: func(echo.Context) ([]slidingwindow.Limit, error) {
+				limits := make([]slidingwindow.Limit, length)
+				for i := range limits {
+					limits[i] = slidingwindow.Limit{Name: fmt.Sprint("l", i), Max: 100, Window: time.Hour}
+				}
+				limits[length-1].Max = last
+				return limits, nil
+			},
+		}))
+		for _, last = range []int64{50, 60, 50} {
+			assert.Contains(t, get(e).Header().Get("RateLimit-Policy"), fmt.Sprintf(`"l%d";q=%d;w=3600`, length-1, last))
+		}
+	}
+}
+
+func TestRecentSetsOfLimitsAreKept(t *testing.T) {
+	cost := func(limits func(echo.Context) ([]slidingwindow.Limit, error)) float64 {
+		return allocations(peer, echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, steadyStore(), api(1e6)), Limits: limits}))
+	}
+	plan := []slidingwindow.Limit{api(1e6)}
+	assert.LessOrEqual(t, cost(func(echo.Context) ([]slidingwindow.Limit, error) { return plan, nil })-cost(nil), 0.0)
 }
 
 func TestCostOfTheRequest(t *testing.T) {

@@ -55,6 +55,6 @@ func (g *gate) counts(c echo.Context, err error) bool {
 // refund gives back what a turn took. The client may have gone away and its context ended,
 // which is no reason to keep it; the store has a timeout of its own.
 func (g *gate) refund(c echo.Context, t turn) {
-	err := t.plan.limiter.Refund(context.WithoutCancel(c.Request().Context()), t.key, t.decision)
+	err := g.Limiter.Refund(context.WithoutCancel(c.Request().Context()), t.key, t.decision)
 	g.refunds.report(g.logger(), err, "echomw: what requests took cannot be given back, so they count although they should not")
 }
