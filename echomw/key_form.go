@@ -2,7 +2,6 @@ package echomw
 
 import (
 	"errors"
-	"mime/multipart"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -22,8 +21,9 @@ const formMemory = 32 << 20
 // FormValue, FormParams, FormFile and Bind, but no body to read by themselves. A body of
 // JSON has no form: the field is missing.
 //
-// A body that cannot be parsed is a 400, and one that is too large for BodyLimit or
-// [net/http.MaxBytesReader] a 413. A field of this name in the URL's query counts as a
+// A body that cannot be parsed is a 400, also where it exceeds the bounds of net/http (10 MB
+// urlencoded, 1000 parts); one that is too large for BodyLimit or [net/http.MaxBytesReader]
+// is a 413. A field of this name in the URL's query counts as a
 // second value, and is refused even without one in the body, because FormValue and Bind may
 // take it instead: a client could otherwise have its guesses for one account counted
 // against others.
@@ -66,7 +66,7 @@ func (k requestKey) unreadable(cause error) error {
 	var tooLarge *http.MaxBytesError
 	var refused *echo.HTTPError
 	switch {
-	case errors.As(cause, &tooLarge), errors.Is(cause, multipart.ErrMessageTooLarge):
+	case errors.As(cause, &tooLarge):
 		return k.unclear(http.StatusRequestEntityTooLarge, "cannot be read: the body is too large", cause)
 	case errors.As(cause, &refused) && isFailureStatus(refused.Code):
 		return k.unclear(refused.Code, "cannot be read: "+http.StatusText(refused.Code), cause)
