@@ -166,11 +166,11 @@ func ExampleParseKey() {
 	fmt.Println(send(e, "/", "X-API-Key", "live_4711"))
 	fmt.Println(send(e, "/", "X-API-Key", "live_4711"), "again")
 
-	_, err = echomw.ParseKey("adress + header:", echomw.KeyOptions{})
+	_, err = echomw.ParseKey("ipp + header:", echomw.KeyOptions{})
 	fmt.Println(err)
 	// Output:
 	// 200
 	// 429 again
-	// echomw: invalid configuration: ParseKey: part 0 is "adress"; allowed: ip, route, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it
+	// echomw: invalid configuration: ParseKey: part 0 is "ipp"; allowed: ip, route, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it
 	// echomw: invalid configuration: ParseKey: part 1: KeyByHeader: name is ""; allowed: the name of a header, such as "X-API-Key"
 }

@@ -123,6 +123,7 @@ func TestFormThatCannotBeRead(t *testing.T) {
 		"no part":                 body(contentType, "made-up"),
 		"bad header of a part":    body(contentType, "--b\r\nmade-up\r\n\r\n1\r\n--b--\r\n"),
 		"too long a first line":   body(contentType, "--b\r\n "+strings.Repeat("made-up", 20)+"\r\n\r\n"),
+		"too much":                urlencoded("email=" + strings.Repeat("a", 10<<20)),
 		"too many parts":          multipartForm(slices.Repeat([]string{"email", "made-up"}, 1001)...),
 		"bad content type":        body("application/x-www-form-urlencoded; made-up", "email=a"),
 		"body that breaks off":    failingBody(io.ErrUnexpectedEOF),

@@ -83,12 +83,12 @@ func TestParseKeyReportsAllThatIsWrong(t *testing.T) {
 			"KeyOptions.IPv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)",
 		}},
 		{
-			text:    "ip + ip + hashed:cookie:a b + adress + hashed:query:",
+			text:    "ip + ip + hashed:cookie:a b + ipp + hashed:query:",
 			options: echomw.KeyOptions{IPv6Prefix: -1, Secret: []byte("hunter2")},
 			faults: []string{
 				"KeyOptions.IPv6Prefix is -1; allowed: 32 to 64 bits (0 stands for the default of 56)",
 				`ParseKey: part 2: KeyByCookie: name is "a b"; allowed: the name of a cookie, such as "session"`,
-				`ParseKey: part 3 is "adress"` + allowed,
+				`ParseKey: part 3 is "ipp"` + allowed,
 				`ParseKey: part 4: KeyByQuery: name is ""; allowed: the name of a query parameter`,
 				"KeyOptions.Secret is 7" + short,
 			},
