@@ -54,7 +54,7 @@
 // A request that cannot be decided is never passed on, except in shadow mode, and is not
 // answered as 429 unless the KeyFunc returns one. Without a Config.ErrorHandler:
 //
-//   - No key: Config.Status.NoKey, 403, with an error that matches [ErrNoKey]; 400 if
+//   - No key: Config.Status.NoKey, 403, with an error that matches [ErrNoKey]; 400 or 413 if
 //     [KeyByHeader] or one like it does not find its value; the status of the
 //     [echo.HTTPError] if the KeyFunc returned one of status 400 to 599. One of another
 //     status, such as 0 or 200, is wrapped in the 403. So is a nil one as text only:

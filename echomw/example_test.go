@@ -1,10 +1,10 @@
 package echomw_test
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -79,13 +79,13 @@ func ExampleRateLimiterWithConfig() {
 	// 200 for another client
 }
 
-// A secret is kept out of the store by a KeyFunc that returns a hash of it.
+// What names a client is up to the application: here the first label of the host.
 func ExampleKeyFunc() {
 	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
 	if err != nil {
 		panic(err)
 	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "token", Max: 1, Window: time.Minute})
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "tenant", Max: 1, Window: time.Minute})
 	if err != nil {
 		panic(err)
 	}
@@ -94,25 +94,24 @@ func ExampleKeyFunc() {
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
 		KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) {
-			token := c.QueryParam("token")
-			if token == "" {
-				return "", echo.NewHTTPError(http.StatusUnauthorized, "token is missing")
+			tenant, _, found := strings.Cut(c.Request().Host, ".")
+			if !found {
+				return "", echo.NewHTTPError(http.StatusNotFound, "no such tenant")
 			}
-			hash := sha256.Sum256([]byte(token))
-			return string(hash[:]), nil
+			return strings.ToLower(tenant), nil
 		}),
 	}))
 	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 
-	fmt.Println(call(e, "/?token=a", "198.51.100.7:40000").StatusCode)
-	fmt.Println(call(e, "/?token=a", "203.0.113.9:40000").StatusCode, "for the same token")
-	fmt.Println(call(e, "/?token=b", "198.51.100.7:40000").StatusCode, "for another token")
-	fmt.Println(call(e, "/", "198.51.100.7:40000").StatusCode, "without a token")
+	fmt.Println(call(e, "http://acme.shop.example/", "198.51.100.7:40000").StatusCode)
+	fmt.Println(call(e, "http://ACME.shop.example/", "203.0.113.9:40000").StatusCode, "for the same tenant")
+	fmt.Println(call(e, "http://other.shop.example/", "198.51.100.7:40000").StatusCode, "for another tenant")
+	fmt.Println(call(e, "http://localhost/", "198.51.100.7:40000").StatusCode, "without a tenant")
 	// Output:
 	// 200
-	// 429 for the same token
-	// 200 for another token
-	// 401 without a token
+	// 429 for the same tenant
+	// 200 for another tenant
+	// 404 without a tenant
 }
 
 // The body of a refusal is one line of configuration.
@@ -149,4 +148,101 @@ func ExampleConfig_ToMiddleware() {
 	fmt.Println(err)
 	// Output:
 	// echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New
+}
+
+// Guesses of a password are limited; a user who knows it never is.
+func ExampleConfig_login() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "login", Max: 2, Window: 10 * time.Minute})
+	if err != nil {
+		panic(err)
+	}
+
+	e := echo.New()
+	e.GET("/login", func(c echo.Context) error {
+		if c.QueryParam("password") != "correct" {
+			return echo.ErrUnauthorized
+		}
+		return c.NoContent(http.StatusOK)
+	}, echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, SkipSuccessful: true}))
+
+	for _, password := range []string{"correct", "correct", "correct", "guess", "guess", "guess"} {
+		fmt.Println(password, call(e, "/login?password="+password, "198.51.100.7:40000").StatusCode)
+	}
+	// Output:
+	// correct 200
+	// correct 200
+	// correct 200
+	// guess 401
+	// guess 401
+	// guess 429
+}
+
+// Each customer has the limit of their plan.
+func ExampleConfig_limits() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	free := slidingwindow.Limit{Name: "api", Max: 1, Window: time.Hour}
+	pro := slidingwindow.Limit{Name: "api", Max: 1000, Window: time.Hour}
+	limiter, err := slidingwindow.New(store, free)
+	if err != nil {
+		panic(err)
+	}
+
+	e := echo.New()
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		Limits: func(c echo.Context) ([]slidingwindow.Limit, error) {
+			if c.QueryParam("plan") == "pro" { // an application asks its database
+				return []slidingwindow.Limit{pro}, nil
+			}
+			return nil, nil // those of the limiter
+		},
+	}))
+	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+
+	for _, plan := range []string{"free", "free", "pro"} {
+		res := call(e, "/?plan="+plan, "198.51.100.7:40000")
+		fmt.Println(plan, res.StatusCode, res.Header.Get("RateLimit-Policy"))
+	}
+	// Output:
+	// free 200 "api";q=1;w=3600
+	// free 429 "api";q=1;w=3600
+	// pro 200 "api";q=1000;w=3600
+}
+
+// Metrics count what became of each request.
+func ExampleFromContext() {
+	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "api", Max: 2, Window: time.Hour})
+	if err != nil {
+		panic(err)
+	}
+
+	counts := map[string]int{}
+	e := echo.New()
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			err := next(c)
+			if d, ok := echomw.FromContext(c); ok {
+				counts[d.Limit.Name+" "+string(d.Reason)]++
+			}
+			return err
+		}
+	}, echomw.RateLimiter(limiter))
+	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+
+	for range 5 {
+		call(e, "/", "198.51.100.7:40000")
+	}
+	fmt.Println(counts)
+	// Output: map[api allowed:2 api limited:3]
 }
