@@ -80,7 +80,7 @@ func (s *settings) headers() string {
 	case string:
 		text = value
 		for name := range strings.SplitSeq(value, ",") {
-			given = append(given, strings.TrimSpace(name))
+			given = append(given, strings.Trim(name, " \t")) // as echomw.ParseHeaders does
 		}
 	case []any:
 		given = value

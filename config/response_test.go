@@ -99,6 +99,7 @@ func TestResponseRefuses(t *testing.T) {
 		"draft-12":          {env: []string{"RESPONSE_HEADERS=draft-12"}, want: inEnv + `"draft-12": "draft-12" is not a format` + rule},
 		"two formats":       {env: []string{"RESPONSE_HEADERS=a,legacy,b"}, want: inEnv + `"a,legacy,b": "a" is not a format` + rule + "\n" + inEnv + `"a,legacy,b": "b" is not a format` + rule},
 		"space for comma":   {env: []string{"RESPONSE_HEADERS=draft-7 legacy"}, want: inEnv + `"draft-7 legacy": "draft-7 legacy" is not a format` + rule},
+		"line end":          {yaml: "response: {headers: \"draft-7,\\nlegacy\"}", want: inYAML + `"draft-7,\nlegacy": "\nlegacy" is not a format` + rule},
 		"format is a URL":   {env: []string{"RESPONSE_HEADERS=redis://:a,s3cret,b@h"}, want: strings.Repeat("\n"+inEnv+hidden+": "+hidden+" is not a format"+rule, 3)[1:]},
 		"formats end":       {env: []string{"RESPONSE_HEADERS=legacy,"}, want: inEnv + `"legacy,": format 2 is empty` + rule},
 		"formats empty":     {yaml: `response: {headers: ""}`, want: inYAML + `"": format 1 is empty` + rule},
