@@ -7,6 +7,9 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 // reply is the body of every response, good or bad.
@@ -37,7 +40,7 @@ func answerError(logger *slog.Logger) echo.HTTPErrorHandler {
 		if body.Message == "" {
 			body.Message = http.StatusText(status)
 		}
-		if status >= http.StatusInternalServerError {
+		if isFault(err, status) {
 			level := slog.LevelError
 			if ctx := c.Request().Context(); ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				level = slog.LevelDebug // the client went away: nothing is wrong here
@@ -49,4 +52,14 @@ func answerError(logger *slog.Logger) echo.HTTPErrorHandler {
 			logger.WarnContext(c.Request().Context(), "response not sent", "error", err)
 		}
 	}
+}
+
+// isFault tells what somebody has to look at. The status alone does not, as those of
+// refusals and of an outage are settings.
+func isFault(err error, status int) bool {
+	if refused := (*echomw.RefusedError)(nil); errors.As(err, &refused) {
+		return false
+	}
+	return status >= http.StatusInternalServerError ||
+		errors.Is(err, slidingwindow.ErrStoreUnavailable) || errors.Is(err, slidingwindow.ErrForeignData)
 }

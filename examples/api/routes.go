@@ -6,19 +6,18 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/seed-e8747a6b/ratelimit/echomw"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/config"
 )
 
 // The largest request body in bytes; a login is small.
 const maxBody = 16 << 10
 
-func newHandler(limiters limiters, backend backend, logger *slog.Logger) (http.Handler, error) {
-	everything, err := limit(limiters.api)
+func newHandler(cfg *config.Config, backend backend, logger *slog.Logger) (http.Handler, error) {
+	everything, err := limit("api", cfg, backend.store, logger)
 	if err != nil {
 		return nil, err
 	}
-	logins, err := limit(limiters.login)
+	logins, err := limit("login", cfg, backend.store, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -35,12 +34,4 @@ func newHandler(limiters limiters, backend backend, logger *slog.Logger) (http.H
 	api.GET("/users", users)
 	api.POST("/users/login", login, logins) // both limits count a login
 	return http.MaxBytesHandler(e, maxBody), nil
-}
-
-// limit is the rate limiter with the refusal that the clients of this API know.
-func limit(limiter *slidingwindow.Limiter) (echo.MiddlewareFunc, error) {
-	return echomw.Config{
-		Limiter: limiter,
-		Message: reply{Message: "Too many requests, please try again later."},
-	}.ToMiddleware()
 }

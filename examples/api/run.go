@@ -31,11 +31,7 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 	// Last, when no request needs it any more.
 	defer backend.close()
 
-	limiters, err := newLimiters(cfg, backend.store)
-	if err != nil {
-		return err
-	}
-	handler, err := newHandler(limiters, backend, logger)
+	handler, err := newHandler(cfg, backend, logger)
 	if err != nil {
 		return err
 	}

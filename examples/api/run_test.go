@@ -92,6 +92,9 @@ func TestBadSettingsAreSaid(t *testing.T) {
 		{"no REDIS_URL", nil, []string{"REDIS_URL is required"}},
 		{"empty REDIS_URL", []string{"REDIS_URL="}, []string{"REDIS_URL is required"}},
 		{"every fault at once", []string{"PORT=http", "LIMITS_LOGIN_WINDOW=10"}, []string{"REDIS_URL is required", "PORT", "LIMITS_LOGIN_WINDOW"}},
+		{"whom a limit counts", []string{"REDIS_URL=memory://", "LIMITS_API_BY=user"}, []string{"LIMITS_API_BY", `"user" is not known`}},
+		{"no secret", []string{"REDIS_URL=memory://", "LIMITS_API_BY=hashed:ip"}, []string{"LIMITS_API_BY", "CLIENT_KEY_SECRET"}},
+		{"short secret", []string{"REDIS_URL=memory://", "CLIENT_KEY_SECRET=hunter2"}, []string{"CLIENT_KEY_SECRET"}},
 		{"no such Redis", []string{"REDIS_URL=redis://user:hunter2@127.0.0.1:1"}, []string{"127.0.0.1:1"}},
 		{"no such host", []string{"REDIS_URL=memory://", "HOST=192.0.2.1"}, []string{"cannot listen", "HOST"}},
 	} {

@@ -95,7 +95,7 @@ func TestMemoryIsTheLastWay(t *testing.T) {
 
 func TestDemoEnvironKeepsOthersSettingsOut(t *testing.T) {
 	t.Parallel()
-	environ := []string{"HOME=/h", "LIMITS_API_MAX=7", "LIMITS_X_MAX=1", "REDIS_URL=redis://b", "REDIS_PASSWORD=p"}
+	environ := []string{"HOME=/h", "LIMITS_API_MAX=7", "LIMITS_X_MAX=1", "RESPONSE_HEADERS=none", "CLIENT_KEY_SECRET=short", "REDIS_URL=redis://b", "REDIS_PASSWORD=p"}
 
 	ours := demoEnviron(environ, redis{url: "redis://a", ours: true})
 	assert.Contains(t, ours, "HOME=/h")
@@ -104,6 +104,8 @@ func TestDemoEnvironKeepsOthersSettingsOut(t *testing.T) {
 	assert.NotContains(t, ours, "REDIS_URL=redis://b")
 	assert.NotContains(t, ours, "LIMITS_API_MAX=7")
 	assert.NotContains(t, ours, "LIMITS_X_MAX=1")
+	assert.NotContains(t, ours, "RESPONSE_HEADERS=none")
+	assert.NotContains(t, ours, "CLIENT_KEY_SECRET=short")
 	assert.Contains(t, ours, "LIMITS_API_MAX=10")
 
 	given := demoEnviron(environ, redis{})

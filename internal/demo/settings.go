@@ -21,8 +21,10 @@ func load(environ []string, dotEnv string) (*config.Config, error) {
 			"port":                3000,
 			"limits.api.max":      100,
 			"limits.api.window":   "15m",
+			"limits.api.by":       "ip",
 			"limits.login.max":    5,
 			"limits.login.window": "10m",
+			"limits.login.by":     "ip",
 		},
 	})
 }

@@ -101,7 +101,10 @@ func demoEnviron(environ []string, redis redis) []string {
 	for _, setting := range environ {
 		name, _, _ := strings.Cut(setting, "=")
 		// What goes with somebody's REDIS_URL is not for a Redis of ours.
-		if strings.HasPrefix(name, "LIMITS_") || redis.ours && strings.HasPrefix(name, "REDIS_") {
+		if redis.ours && strings.HasPrefix(name, "REDIS_") {
+			continue
+		}
+		if strings.HasPrefix(name, "LIMITS_") || strings.HasPrefix(name, "RESPONSE_") || strings.HasPrefix(name, "CLIENT_") {
 			continue
 		}
 		kept = append(kept, setting)
