@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -24,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// The functions readme... are the code blocks of the README, after the first, with what
-// they need around them.
+// The functions readme... of the files readme*_test.go are the code blocks of the README,
+// after the first, with what they need around them.
 
 func readmeLimits(ctx context.Context, store slidingwindow.Store) error {
 	limiter, err := slidingwindow.New(store,
@@ -44,17 +45,7 @@ func readmeLimits(ctx context.Context, store slidingwindow.Store) error {
 	return nil
 }
 
-func readmeEcho(e *echo.Echo, limiter, logins *slidingwindow.Limiter, login echo.HandlerFunc) {
-	e.Use(echomw.RateLimiter(limiter)) // by IP address
-
-	e.POST("/login", login, echomw.RateLimiterWithConfig(echomw.Config{
-		Limiter: logins,
-		KeyFunc: echomw.Join(echomw.KeyByIP(64), echomw.KeyByRoute()),
-		Message: echo.Map{"success": false, "message": "Too many requests, please try again later."},
-	}))
-}
-
-func readmeConfiguration(ctx context.Context) error {
+func readmeConfiguration(ctx context.Context, e *echo.Echo) error {
 	cfg, err := config.Load(config.Sources{YAML: "config.yaml", DotEnv: ".env"}) // then the environment
 	if err != nil {
 		return err // all that is wrong, each with its key and where it came from
@@ -76,48 +67,73 @@ func readmeConfiguration(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = limiter.Peek(ctx, "anybody")
-	return err
+	headers, err := echomw.ParseHeaders(cfg.Response.Headers)
+	if err != nil {
+		return err
+	}
+	key, err := echomw.ParseKey(cmp.Or(api.By, "ip"),
+		echomw.KeyOptions{IPv6Prefix: cfg.Client.IPv6Prefix, Secret: cfg.Client.KeySecret.Bytes()})
+	if err != nil {
+		return err
+	}
+	limiter.SetShadow(api.Shadow)
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		KeyFunc: key,
+		Headers: headers,
+		Status: echomw.StatusCodes{
+			Refused: cfg.Response.RefusedStatus,
+			NoKey:   cfg.Response.NoKeyStatus,
+			Failed:  cfg.Response.FailedStatus,
+		},
+	}))
+	e.GET("/", noContent)
+	rec := answer(e, httptest.NewRequest(http.MethodGet, "/", nil))
+	if rec.Code != http.StatusNoContent {
+		return fmt.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	return nil
 }
 
-func TestReadmesCodeWorks(t *testing.T) {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
-	require.NoError(t, err)
+func TestReadmesCodeOfLimitsWorks(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
 	for range 3 {
 		require.NoError(t, readmeLimits(t.Context(), store))
 	}
 	assert.ErrorContains(t, readmeLimits(t.Context(), store), "refused by burst: retry in ")
-
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(100))
-	require.NoError(t, err)
-	logins, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
-	require.NoError(t, err)
-	e := echo.New()
-	readmeEcho(e, limiter, logins, func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
-	var last *httptest.ResponseRecorder
-	for range 2 {
-		last = httptest.NewRecorder()
-		e.ServeHTTP(last, httptest.NewRequest(http.MethodPost, "/login", nil))
-	}
-	assert.Equal(t, http.StatusTooManyRequests, last.Code)
-	assert.JSONEq(t, `{"success":false,"message":"Too many requests, please try again later."}`, last.Body.String())
-
-	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("config.yaml", []byte("limits: {api: {max: 100, window: 15m}}\n"), 0o600))
-	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX=readme\n"), 0o600))
-	t.Setenv("REDIS_URL", redistest.URL(t))
-	require.NoError(t, readmeConfiguration(t.Context()))
 }
 
-func TestReadmesCodeIsThisFiles(t *testing.T) {
+func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("config.yaml", []byte("limits: {api: {max: 100, window: 15m}}\n"), 0o600))
+	prefix := redistest.Prefix(t, redistest.Client(t))
+	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\n"), 0o600))
+	t.Setenv("REDIS_URL", redistest.URL(t))
+	require.NoError(t, readmeConfiguration(t.Context(), echo.New()))
+
+	t.Setenv("RESPONSE_NO_KEY_STATUS", "422")
+	t.Setenv("LIMITS_API_BY", "param:id")
+	assert.ErrorContains(t, readmeConfiguration(t.Context(), echo.New()), "param")
+}
+
+func TestReadmesCodeIsTheTestedCode(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
-	source, err := os.ReadFile("readme_test.go")
+	names, err := filepath.Glob("readme*_test.go")
 	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	var tested strings.Builder
+	for _, name := range names {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		tested.WriteString(unindented(string(source)))
+	}
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 4)
-	for _, block := range blocks[1:] {
-		assert.Contains(t, unindented(string(source)), unindented(block[1]))
+	require.Len(t, blocks, 12)
+	for _, block := range blocks[1:] { // the first one is the quickstart
+		assert.True(t, strings.Contains(tested.String(), unindented(block[1])), "no test has this code:\n%s", block[1])
 	}
 }
 
