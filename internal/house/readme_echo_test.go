@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"context"
 	"expvar"
 	"log/slog"
 	"net"
@@ -107,7 +108,7 @@ func readmeCORS(e *echo.Echo, limiter *slidingwindow.Limiter) {
 func readmeRefusals(e *echo.Echo, limiter *slidingwindow.Limiter) {
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		Status:  echomw.StatusCodes{Refused: http.StatusServiceUnavailable}, // NoKey and Failed as they are
+		Status:  echomw.StatusCodes{Failed: http.StatusInternalServerError}, // Refused: 429, NoKey: 403
 		Message: echomw.MessageFunc(func(c echo.Context, d slidingwindow.Decision) any {
 			return echo.Map{"limit": d.Limit.Name, "retry_in": d.RetryAfter.String()}
 		}),
@@ -271,6 +272,10 @@ func TestReadmesCodeOfRefusalsWorks(t *testing.T) {
 	readmeRefusals(e, newLimiter(t, "told", 1))
 	require.Equal(t, http.StatusNoContent, get(e).Code)
 	refused := get(e)
-	assert.Equal(t, http.StatusServiceUnavailable, refused.Code)
+	assert.Equal(t, http.StatusTooManyRequests, refused.Code)
 	assert.JSONEq(t, `{"limit": "told", "retry_in": "1m0s"}`, refused.Body.String())
+
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.Equal(t, http.StatusInternalServerError, answer(e, httptest.NewRequestWithContext(gone, http.MethodGet, "/", nil)).Code)
 }

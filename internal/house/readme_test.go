@@ -45,7 +45,7 @@ func readmeLimits(ctx context.Context, store slidingwindow.Store) error {
 	return nil
 }
 
-func readmeConfiguration(ctx context.Context, e *echo.Echo) error {
+func readmeConfiguration(ctx context.Context, e *echo.Echo, serve func()) error {
 	cfg, err := config.Load(config.Sources{YAML: "config.yaml", DotEnv: ".env"}) // then the environment
 	if err != nil {
 		return err // all that is wrong, each with its key and where it came from
@@ -87,11 +87,7 @@ func readmeConfiguration(ctx context.Context, e *echo.Echo) error {
 			Failed:  cfg.Response.FailedStatus,
 		},
 	}))
-	e.GET("/", noContent)
-	rec := answer(e, httptest.NewRequest(http.MethodGet, "/", nil))
-	if rec.Code != http.StatusNoContent {
-		return fmt.Errorf("%d %s", rec.Code, rec.Body)
-	}
+	serve()
 	return nil
 }
 
@@ -110,11 +106,42 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 	prefix := redistest.Prefix(t, redistest.Client(t))
 	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\n"), 0o600))
 	t.Setenv("REDIS_URL", redistest.URL(t))
-	require.NoError(t, readmeConfiguration(t.Context(), echo.New()))
 
+	serve := func(use func(e *echo.Echo)) {
+		e := newEcho()
+		require.NoError(t, readmeConfiguration(t.Context(), e, func() { use(e) }))
+	}
+	serve(func(e *echo.Echo) {
+		assert.Equal(t, `"api";r=99;t=900`, get(e).Header().Get("RateLimit"))
+	})
+
+	t.Setenv("RESPONSE_HEADERS", "draft-6")
+	t.Setenv("RESPONSE_REFUSED_STATUS", "420")
 	t.Setenv("RESPONSE_NO_KEY_STATUS", "422")
-	t.Setenv("LIMITS_API_BY", "param:id")
-	assert.ErrorContains(t, readmeConfiguration(t.Context(), echo.New()), "param")
+	t.Setenv("RESPONSE_FAILED_STATUS", "500")
+	t.Setenv("CLIENT_IPV6_PREFIX", "64")
+	t.Setenv("CLIENT_KEY_SECRET", "16 random bytes or more")
+	t.Setenv("LIMITS_API_BY", "hashed:ip")
+	t.Setenv("LIMITS_API_MAX", "1")
+	by := func(e *echo.Echo, peer string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		req.RemoteAddr = peer
+		return answer(e, req)
+	}
+	serve(func(e *echo.Echo) {
+		assert.Equal(t, "0", by(e, "[2001:db8::1]:4711").Header().Get("RateLimit-Remaining"))
+		assert.Equal(t, 420, by(e, "[2001:db8::2]:4711").Code)
+		assert.Equal(t, http.StatusNoContent, by(e, "[2001:db8:0:1::1]:4711").Code, "another /64")
+		assert.Equal(t, http.StatusUnprocessableEntity, by(e, "@").Code, "a Unix socket has no address")
+
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.Equal(t, http.StatusInternalServerError, answer(e, httptest.NewRequestWithContext(gone, http.MethodGet, "/", nil)).Code)
+	})
+	t.Setenv("LIMITS_API_SHADOW", "true")
+	serve(func(e *echo.Echo) {
+		assert.Equal(t, http.StatusNoContent, by(e, "[2001:db8::1]:4711").Code)
+	})
 }
 
 func TestReadmesCodeIsTheTestedCode(t *testing.T) {
