@@ -114,7 +114,7 @@ type Config struct {
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
 	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
-	// its own, of status 400 to 599. The response has Cache-Control: no-store already,
+	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision.
 	//
 	// A client that went away is not an outage, and an alert should not take it for one:
@@ -150,7 +150,7 @@ type StatusCodes struct {
 	Refused int
 
 	// NoKey is the status if the KeyFunc gives no key, and no status of its own with
-	// its error. Defaults to 403.
+	// its error, as KeyByHeader and the like do with 400. Defaults to 403.
 	NoKey int
 
 	// Failed is the status if no decision could be made. Defaults to 503.

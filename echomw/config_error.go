@@ -1,6 +1,10 @@
 package echomw
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
 // ErrInvalidConfig means that something was made with a setting that is not allowed.
 // [ConfigError] says which.
@@ -28,3 +32,17 @@ func (e *ConfigError) Error() string {
 
 // Is reports whether target is [ErrInvalidConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrInvalidConfig }
+
+// shown is a part of the text of a setting, for an error: not more of it than makes it
+// known, and nothing if the text was perhaps meant for the URL of Redis and has its password.
+func shown(part, text string) string {
+	const enough = 32
+	if strings.Contains(text, "://") || strings.Contains(text, "@") {
+		return "a text that is not shown, as it may hold a password"
+	}
+	part = strings.TrimSpace(part)
+	if len(part) > enough {
+		part = part[:enough] + "..."
+	}
+	return strconv.QuoteToASCII(part)
+}

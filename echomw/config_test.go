@@ -101,3 +101,14 @@ func TestDefaultConfigIsComplete(t *testing.T) {
 	assert.Equal(t, 200, get(e).Code)
 	assert.Equal(t, 429, get(e, header("X-Forwarded-For", "203.0.113.1")).Code)
 }
+
+func TestTextsThatMayHoldAPasswordAreNotShown(t *testing.T) {
+	for _, text := range []string{"redis://ada:hunter2@redis:6379", "hunter2@redis", "ip+redis://:hunter2/0", "draft-11,redis://hunter2", "redis://:a+hunter2", "redis://:a,hunter2"} {
+		_, err := echomw.ParseKey(text, echomw.KeyOptions{})
+		require.ErrorIs(t, err, echomw.ErrInvalidConfig)
+		assert.NotContains(t, err.Error(), "hunter2")
+		_, err = echomw.ParseHeaders(text)
+		require.ErrorIs(t, err, echomw.ErrInvalidConfig)
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}

@@ -15,8 +15,9 @@ import (
 // Keyers says what is missing and never holds the address or the header's value.
 var ErrNoKey = errors.New("echomw: no key for this request")
 
-// errUndecided means that the limiter made no decision, or could not be asked.
-var errUndecided = errors.New("echomw: no decision on this request")
+// ErrUndecided means that there is no decision on a request although it has a key: the
+// limiter made none, or Config.Cost or Config.Limits failed. The cause is wrapped too.
+var ErrUndecided = errors.New("echomw: no decision on this request")
 
 // failureOf is the HTTP error, never nil, for an err of a function of the Config. It
 // matches mark. An HTTP error in err keeps its status if that is one of a failure;

@@ -3,7 +3,6 @@ package echomw
 import (
 	"fmt"
 	"math/bits"
-	"strconv"
 	"strings"
 )
 
@@ -106,12 +105,12 @@ func ParseHeaders(text string) (Headers, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		format, ok := headersNamed(strings.Trim(name, " \t"))
 		if !ok {
-			return 0, &ConfigError{Field: "ParseHeaders: a name", Given: quoteCut(name), Allowed: allowedHeaders}
+			return 0, &ConfigError{Field: "ParseHeaders: a name", Given: shown(name, text), Allowed: allowedHeaders}
 		}
 		set |= format
 	}
 	if fault := set.fault(); fault != "" {
-		return 0, &ConfigError{Field: "ParseHeaders: text", Given: quoteCut(text) + ", which " + fault, Allowed: allowedHeaders}
+		return 0, &ConfigError{Field: "ParseHeaders: text", Given: shown(text, text) + ", which " + fault, Allowed: allowedHeaders}
 	}
 	return set, nil
 }
@@ -127,16 +126,6 @@ func headersNamed(name string) (Headers, bool) {
 		}
 	}
 	return 0, false
-}
-
-// quoteCut quotes a text for an error message, without more of it than makes it known.
-func quoteCut(s string) string {
-	const enough = 32
-	s = strings.Trim(s, " \t")
-	if len(s) > enough {
-		s = s[:enough] + "..."
-	}
-	return strconv.QuoteToASCII(s)
 }
 
 // String returns the names of the formats in their order, "draft-11, legacy", for

@@ -139,7 +139,7 @@ func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
 	cost := int64(1)
 	if g.Cost != nil {
 		if cost, err = g.Cost(c); err != nil {
-			return turn{}, failureOf(fmt.Errorf("Config.Cost: %w", err), errUndecided, g.Status.Failed)
+			return turn{}, failureOf(fmt.Errorf("Config.Cost: %w", err), ErrUndecided, g.Status.Failed)
 		}
 		if cost == 0 {
 			return turn{}, nil
@@ -147,14 +147,14 @@ func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
 	}
 	plan, err := g.plans.choose(c, g.Limits)
 	if err != nil {
-		return turn{}, failureOf(err, errUndecided, g.Status.Failed)
+		return turn{}, failureOf(err, ErrUndecided, g.Status.Failed)
 	}
 	decision, err := plan.limiter.AllowN(c.Request().Context(), key, cost)
 	switch {
 	case errors.Is(err, slidingwindow.ErrCostExceedsLimit):
-		return turn{}, failureOf(err, errUndecided, http.StatusBadRequest)
+		return turn{}, failureOf(err, ErrUndecided, http.StatusBadRequest)
 	case err != nil:
-		return turn{}, statusError(g.Status.Failed, fmt.Errorf("%w: %w", errUndecided, err))
+		return turn{}, statusError(g.Status.Failed, fmt.Errorf("%w: %w", ErrUndecided, err))
 	}
 	return turn{of: g.Limiter, plan: plan, key: key, decision: decision}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 // reply is the body of every response, good or bad.
@@ -60,6 +59,5 @@ func isFault(err error, status int) bool {
 	if refused := (*echomw.RefusedError)(nil); errors.As(err, &refused) {
 		return false
 	}
-	return status >= http.StatusInternalServerError ||
-		errors.Is(err, slidingwindow.ErrStoreUnavailable) || errors.Is(err, slidingwindow.ErrForeignData)
+	return status >= http.StatusInternalServerError || errors.Is(err, echomw.ErrUndecided)
 }
