@@ -21,7 +21,8 @@ type Config struct {
 
 	// SkipPreflight passes CORS preflight requests on as a Skipper would: they are the
 	// browser's doing. Not needed where Echo's CORS middleware runs before the limiter,
-	// because it answers them; see Cross-origin requests.
+	// because it answers them; see Cross-origin requests. Do not set it where a route of the
+	// application handles OPTIONS itself: anybody can make a request look like a preflight.
 	SkipPreflight bool
 
 	// Limiter decides.
@@ -54,10 +55,15 @@ type Config struct {
 	Limits func(c echo.Context) ([]slidingwindow.Limit, error)
 
 	// SkipFailed counts requests that succeed only: one whose response has the status 400 or
-	// above, that panics, or whose client went away before it was answered is given back
-	// with slidingwindow.Limiter.Refund. While it is served it counts, so many requests at
-	// a time may still reach the limit, and the headers of the response count it too.
-	// Who can make requests fail at will is not limited at all.
+	// above, that panics, that a timeout ends, or whose client went away before anything was
+	// answered is given back with slidingwindow.Limiter.Refund. While it is served it counts,
+	// so many requests at a time may still reach the limit, and the headers of the response
+	// count it too. Who can make requests fail at will is not limited at all. A handler that
+	// hijacks the connection must set Response().Committed, or its error at the end of a
+	// long conversation is a failure.
+	//
+	// The refund is one more round trip to the store, which ends before a response that
+	// net/http still holds back is sent.
 	//
 	// At most one of SkipFailed, SkipSuccessful and CountIf may be set.
 	SkipFailed bool
@@ -67,13 +73,17 @@ type Config struct {
 	SkipSuccessful bool
 
 	// CountIf tells after the response whether the request counts; if not, it is given
-	// back, as with SkipFailed. err is what the next handler returned, or an error that
-	// says so if it panicked. ResponseStatus(c, err) is the status of the response:
+	// back, as with SkipFailed. err is what the next handler returned, or ErrPanicked
+	// if it panicked. ResponseStatus(c, err) is the status of the response:
 	//
 	//	CountIf: func(c echo.Context, err error) bool { return echomw.ResponseStatus(c, err) == 401 }
 	//
 	// Optional. Defaults to counting every request.
 	CountIf func(c echo.Context, err error) bool
+
+	// ShadowHeaders sends the headers of a limiter in shadow mode, too. Clients obey what they
+	// are told: one that has nothing left by a limit in shadow mode may well stay away.
+	ShadowHeaders bool
 
 	// Headers says in which formats responses tell where the client stands.
 	// Optional. Defaults to HeadersDraft11.
@@ -105,8 +115,8 @@ type Config struct {
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
-	// Echo does not see what goes to c.Response().Writer, and the refusal would be
-	// written after it.
+	// Echo does not see what goes to c.Response().Writer, or to a connection that was
+	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
 	// Optional. Defaults to Status.Refused with Message.
 	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
 
@@ -115,7 +125,7 @@ type Config struct {
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
 	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
-	// and Retry-After if there was no decision.
+	// and Retry-After if there was no decision, or if err is a 429.
 	//
 	// A client that went away is not an outage, and an alert should not take it for one:
 	//
@@ -130,15 +140,15 @@ type Config struct {
 
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
-	// without a refusal of the key by this middleware of this process. In shadow mode, where
-	// d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// without a refusal of the key by this middleware of this process, or the Reason
+	// differs. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
 	OnFirstRefusal func(c echo.Context, d slidingwindow.Decision)
 
 	// Logger gets a warning when the middleware seems to be used by mistake, once for each
-	// kind, and when refunds, or decisions in shadow mode, begin to fail.
+	// kind, and once a minute at most while refunds, or decisions in shadow mode, fail.
 	// Optional. nil stands for slog.Default() at the time of the warning.
 	Logger *slog.Logger
 }

@@ -32,8 +32,8 @@
 // # Trying out, and switching off
 //
 // [slidingwindow.Limiter.SetShadow] makes the limiter refuse nothing: requests are
-// counted, and headers sent unless Config.Headers is HeadersNone, but all are passed on, even
-// those that cannot be decided, which the Logger then tells of. Config.OnFirstRefusal and the
+// counted, but all are passed on, even those that cannot be decided, which the Logger then
+// tells of, and no headers are sent unless Config.ShadowHeaders is set. Config.OnFirstRefusal and the
 // Reason of the decision tell what would have been refused.
 //
 // [slidingwindow.Limiter.SetEnabled] switches it off, and on again, while the server runs.

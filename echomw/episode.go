@@ -1,6 +1,7 @@
 package echomw
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -11,25 +12,27 @@ const watchedKeys = 10_000
 
 // episodes remember the keys that are being refused, to tell the first refusal of each
 // from the others. An episode of a key ends when its quiet time has passed without a
-// refusal.
+// refusal. It is remembered by a hash, because a key may be of any length.
 type episodes struct {
+	seed maphash.Seed
 	mu   sync.Mutex
-	ends *simplelru.LRU[string, time.Time] // by key
+	ends *simplelru.LRU[uint64, time.Time] // by the hash of the key
 }
 
 func newEpisodes() (*episodes, error) {
-	ends, err := simplelru.NewLRU[string, time.Time](watchedKeys, nil)
+	ends, err := simplelru.NewLRU[uint64, time.Time](watchedKeys, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &episodes{ends: ends}, nil
+	return &episodes{seed: maphash.MakeSeed(), ends: ends}, nil
 }
 
 // begins notes a refusal and tells whether it is the first one of an episode.
 func (e *episodes) begins(key string, now time.Time, quiet time.Duration) bool {
+	hash := maphash.String(e.seed, key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	end, known := e.ends.Get(key)
-	e.ends.Add(key, now.Add(quiet))
+	end, known := e.ends.Get(hash)
+	e.ends.Add(hash, now.Add(quiet))
 	return !known || !now.Before(end)
 }

@@ -18,15 +18,16 @@ const formMemory = 32 << 20
 //
 // It reads the body before the limiter has decided, for refused requests as well: put
 // Echo's middleware.BodyLimit before the limiter. Handlers find the form parsed, by
-// FormValue, FormParams, FormFile and Bind, but no body to read by themselves. A body of
-// JSON has no form: the field is missing.
+// FormValue, FormParams, FormFile and Bind, but no body to read by themselves; in shadow mode
+// that is true of a body that cannot be parsed, too. A body of JSON has no form: the field
+// is missing, and [FirstOf] would move on.
 //
 // A body that cannot be parsed is a 400, also where it exceeds the bounds of net/http (10 MB
 // urlencoded, 1000 parts); one that is too large for BodyLimit or [net/http.MaxBytesReader]
 // is a 413. A field of this name in the URL's query counts as a
 // second value, and is refused even without one in the body, because FormValue and Bind may
 // take it instead: a client could otherwise have its guesses for one account counted
-// against others.
+// against others. So is a field whose name differs in the case of its letters only.
 //
 // An empty name is an error of [Config.ToMiddleware].
 func KeyByForm(name string) Keyer {
@@ -40,6 +41,9 @@ func (k requestKey) findInForm(request *http.Request) (value string, count int, 
 	// Form has the values of the body and of the URL's query.
 	all := len(request.Form[k.stored])
 	value, count = first(request.PostForm[k.stored])
+	if count == 0 && hasOtherSpelling(request.Form, k.stored) {
+		return "", 0, k.unclear(http.StatusBadRequest, "is there in another spelling", nil)
+	}
 	if count == 0 && all > 0 {
 		return "", 0, k.unclear(http.StatusBadRequest, "is in the URL's query; it belongs in the body", nil)
 	}

@@ -3,6 +3,7 @@ package echomw
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -48,6 +49,9 @@ func KeyByCookie(name string) Keyer {
 // "tenant", the key of /orders?tenant=acme is "acme". What [KeyByHeader] says of values,
 // refusals and secrets is true of parameters too.
 //
+// A parameter whose name differs in the case of its letters only is a 400 as well, because
+// Echo's Bind would take it.
+//
 // An empty name is an error of [Config.ToMiddleware].
 func KeyByQuery(name string) Keyer {
 	return namedKey("KeyByQuery", inQuery, name)
@@ -57,8 +61,8 @@ func KeyByQuery(name string) Keyer {
 // "id", the key of /users/7 on the route /users/:id is "7". "*" names what a route ends
 // with: "a/b" is the key of /files/a/b on the route /files/*.
 //
-// What [KeyByHeader] says of values, refusals and secrets is true of parameters too. A
-// route without the parameter gives no key, so its requests are refused with 400, and
+// What [KeyByHeader] says of values, refusals and secrets is true of parameters too, but
+// that a percent-encoded value is decoded: "/users/%37" is "7". A route without the parameter gives no key, so its requests are refused with 400, and
 // those to a URL without a route as well. So use it on the routes that have the parameter
 // or on a group of them. With Echo.Pre no request has one.
 //
@@ -119,17 +123,43 @@ func (k requestKey) find(c echo.Context) (value string, count int, err error) {
 		}
 	case inQuery:
 		value, count = first(c.QueryParams()[k.stored])
+		if count == 0 && hasOtherSpelling(c.QueryParams(), k.stored) {
+			return "", 0, k.unclear(http.StatusBadRequest, "is there in another spelling", nil)
+		}
 	case inPath:
 		for _, name := range c.ParamNames() {
 			if name == k.stored {
 				count++
 			}
 		}
-		value = c.Param(k.stored)
+		if value, err = pathParam(c, k.stored); err != nil {
+			return "", 0, k.unclear(http.StatusBadRequest, "is not a valid part of a URL", err)
+		}
 	case inForm:
 		return k.findInForm(c.Request())
 	}
 	return value, count, nil
+}
+
+// pathParam returns a path parameter without its percent-encoding, so that a client does not
+// get a new key with another spelling. Echo hands out what it found in URL.RawPath, where
+// net/http keeps a path that was encoded in an uncommon way.
+func pathParam(c echo.Context, name string) (string, error) {
+	if c.Request().URL.RawPath == "" {
+		return c.Param(name), nil
+	}
+	return url.PathUnescape(c.Param(name))
+}
+
+// hasOtherSpelling tells whether there is a value of a name that differs in the case of its
+// letters only. Echo's Bind takes it for the same.
+func hasOtherSpelling(values url.Values, name string) bool {
+	for other := range values {
+		if other != name && strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
 }
 
 func first(values []string) (value string, count int) {

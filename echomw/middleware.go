@@ -65,13 +65,12 @@ type gate struct {
 	settles  bool // some requests are given back
 	byPeer   bool // the key has the IP address
 
-	proxy, twice, preflight, badMessage once
-	refunds, shadows                    trouble
+	proxy, twice, preflight, badMessage, keyless once
+	refunds, shadows                             trouble
 }
 
 // turn is one request at one gate.
 type turn struct {
-	of       *slidingwindow.Limiter // of the Config
 	plan     *plan
 	key      string
 	decision slidingwindow.Decision
@@ -88,19 +87,17 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	if g.Skipper(c) || !g.Limiter.Enabled() || g.SkipPreflight && isPreflight(c.Request()) {
 		return next(c)
 	}
+	form := c.Request().MultipartForm
 	t, failure := g.decide(c)
-	if g.Limiter.Shadow() {
-		// A typed nil would be an error.
-		var err error
-		if failure != nil {
-			err = failure
-		}
-		g.shadows.report(g.logger(), err, "echomw: in shadow mode, requests that cannot be decided are passed on")
-		if failure != nil {
-			return next(c)
-		}
+	if parsed := c.Request().MultipartForm; parsed != nil && form == nil {
+		// net/http removes the files of the request that it made, and this may be a copy.
+		defer func() { _ = parsed.RemoveAll() }()
 	}
+	shadow := g.Limiter.Shadow()
 	switch {
+	case failure != nil && shadow:
+		g.warnOfShadow(c, failure)
+		return next(c)
 	case failure != nil:
 		return g.fail(c, failure)
 	case t.plan == nil:
@@ -108,16 +105,18 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	}
 	r := note(c, t)
 	if r.countedTwice() && g.twice.due() {
-		g.twice.warn(g.logger(), "echomw: a limiter counts a request twice, because it passes the limiter twice", helpTwice)
+		g.twice.warn(g.logger(), "echomw: a request is counted twice, because it passes a limiter twice, or two with limits of one name", helpTwice)
 	}
-	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(t.key, time.Now(), t.decision.Limit.Window) {
+	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(string(t.decision.Reason)+t.key, time.Now(), t.decision.Limit.Window) {
 		g.OnFirstRefusal(c, t.decision)
 	}
 	if !t.decision.Allowed {
 		return g.refuse(c, r)
 	}
-	// Before next, which may send the header with its first byte.
-	t.plan.headers.write(c.Response().Header(), &r.last.decision, &r.told, 0, time.Now)
+	if !shadow || g.ShadowHeaders {
+		// Before next, which may send the header with its first byte.
+		t.plan.headers.write(c.Response().Header(), &r.last.decision, &r.told, 0, time.Now)
+	}
 	if g.settles {
 		return g.settle(c, next, t)
 	}
@@ -156,7 +155,7 @@ func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
 	case err != nil:
 		return turn{}, statusError(g.Status.Failed, fmt.Errorf("%w: %w", ErrUndecided, err))
 	}
-	return turn{of: g.Limiter, plan: plan, key: key, decision: decision}, nil
+	return turn{plan: plan, key: key, decision: decision}, nil
 }
 
 func (g *gate) refuse(c echo.Context, r *record) error {
@@ -169,7 +168,7 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 	t.plan.headers.write(header, &t.decision, &r.told, retryAfter, time.Now)
 	forbidStoring(header)
 	if g.DenyHandler != nil {
-		if err := g.DenyHandler(c, t.decision); err != nil || c.Response().Committed {
+		if err, done := answered(c, g.DenyHandler(c, t.decision)); done {
 			return err
 		}
 	}
@@ -179,14 +178,24 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
 	header := c.Response().Header()
 	forbidStoring(header)
-	if failure.Code == g.Status.Failed || failure.Code == http.StatusServiceUnavailable {
+	if failure.Code == http.StatusTooManyRequests || failure.Code == http.StatusServiceUnavailable ||
+		failure.Code == g.Status.Failed && errors.Is(failure, ErrUndecided) {
 		// Some clients retry at once when they are not told to wait.
 		toldOn(c).dropLaterResets(header, setRetryAfter(header, time.Second))
 	}
 	if g.ErrorHandler != nil {
-		if err := g.ErrorHandler(c, failure); err != nil || c.Response().Committed {
+		if err, done := answered(c, g.ErrorHandler(c, failure)); done {
 			return err
 		}
 	}
 	return failure
+}
+
+// answered returns what a handler of the Config returned, if it answered the request. On a
+// nil *echo.HTTPError Echo would panic.
+func answered(c echo.Context, err error) (_ error, done bool) {
+	if holdsNilHTTPError(err) {
+		err = nil
+	}
+	return err, err != nil || c.Response().Committed
 }

@@ -13,6 +13,7 @@ import (
 // plan is what belongs to one set of limits.
 type plan struct {
 	limiter *slidingwindow.Limiter
+	names   []string // of the limits
 	headers headerWriter
 }
 
@@ -40,7 +41,12 @@ func newPlans(limiter *slidingwindow.Limiter, headers Headers) (*plans, error) {
 }
 
 func (p *plans) of(limiter *slidingwindow.Limiter) *plan {
-	return &plan{limiter: limiter, headers: newHeaderWriter(p.headers, limiter.Limits())}
+	limits := limiter.Limits()
+	names := make([]string, len(limits))
+	for i := range limits {
+		names[i] = limits[i].Name
+	}
+	return &plan{limiter: limiter, names: names, headers: newHeaderWriter(p.headers, limits)}
 }
 
 // choose returns the plan of the limits that limits, which may be nil, gives for the

@@ -1,6 +1,8 @@
 package echomw
 
 import (
+	"slices"
+
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -9,8 +11,8 @@ import (
 // FromContext returns the Decision on the request of c, for the handlers behind the
 // middleware, for its own handlers and hooks, and for middleware further out after the
 // handlers have run: the place to count metrics by Decision.Reason. After several limiters
-// it is that of the last one, which is the nearest to the handler. ok is false if there is
-// none: the request was skipped or free, the limiter is disabled, or could not decide.
+// it is that of the last one that decided, which is the nearest to the handler. ok is false
+// if none did: the request was skipped or free, the limiter is disabled, or could not decide.
 func FromContext(c echo.Context) (d slidingwindow.Decision, ok bool) {
 	r, ok := c.Get(recordKey).(*record)
 	if !ok {
@@ -20,7 +22,8 @@ func FromContext(c echo.Context) (d slidingwindow.Decision, ok bool) {
 }
 
 // KeyFromContext returns the key that the Decision of [FromContext] is about, as
-// [slidingwindow.Limiter.Reset] and [slidingwindow.Limiter.Refund] take it. It is what the
+// [slidingwindow.Limiter.Reset] and [slidingwindow.Limiter.Refund] take it: a Reset is of
+// the limits of that Limiter, not of others that Config.Limits gave. It is what the
 // KeyFunc made of the request: do not log it if that may hold a secret.
 func KeyFromContext(c echo.Context) (key string, ok bool) {
 	r, ok := c.Get(recordKey).(*record)
@@ -60,13 +63,12 @@ func toldOn(c echo.Context) *told {
 	return new(told)
 }
 
-// countedTwice tells whether the limiter of the last turn had counted the request against
-// the same key before.
+// countedTwice tells whether a limit of the last turn's name had counted the request
+// against the same key before.
 func (r *record) countedTwice() bool {
-	for i := range r.past {
-		if r.past[i].of == r.last.of && r.past[i].key == r.last.key {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.past, func(t turn) bool {
+		return t.key == r.last.key && slices.ContainsFunc(t.plan.names, func(name string) bool {
+			return slices.Contains(r.last.plan.names, name)
+		})
+	})
 }

@@ -49,6 +49,8 @@ func refusedBy(d *slidingwindow.Decision) []string {
 // expected (RFC 9111, section 3).
 func forbidStoring(h http.Header) {
 	h.Set(echo.HeaderCacheControl, "no-store")
+	h.Del("CDN-Cache-Control") // RFC 9213
+	h.Del("Surrogate-Control")
 	h.Del("ETag")
 	h.Del("Expires")
 	h.Del(echo.HeaderLastModified)

@@ -88,6 +88,8 @@ func cacheable(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cache-Control", "public, max-age=3600")
 		h.Set("Expires", "Thu, 01 Jan 2037 00:00:00 GMT")
 		h.Set("ETag", `"1"`)
+		h.Set("CDN-Cache-Control", "max-age=3600")
+		h.Set("Surrogate-Control", "max-age=3600")
 		h.Set("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
 		return next(c)
 	}
@@ -118,7 +120,7 @@ func TestRefusalsAndFailuresMustNotBeCached(t *testing.T) {
 		rec := get(newEcho(cacheable, echomw.RateLimiterWithConfig(config)))
 		assert.Equal(t, status, rec.Code)
 		assert.Equal(t, []string{"no-store"}, rec.Header().Values("Cache-Control"), status)
-		for _, field := range []string{"Expires", "ETag", "Last-Modified"} {
+		for _, field := range []string{"Expires", "ETag", "Last-Modified", "CDN-Cache-Control", "Surrogate-Control"} {
 			assert.Empty(t, rec.Header().Values(field), "%s of a %d", field, status)
 		}
 	}
@@ -279,4 +281,34 @@ func TestMessageFunc(t *testing.T) {
 			assert.Equal(t, test.warns, strings.Count(log.String(), "level=WARN") == 1, log.String())
 		})
 	}
+}
+
+// A nil *echo.HTTPError that is returned as an error would make Echo panic.
+func TestHandlersThatReturnANilHTTPErrorHaveNotAnswered(t *testing.T) {
+	var none *echo.HTTPError
+	config := refusing(t)
+	config.DenyHandler = func(echo.Context, slidingwindow.Decision) error { return none }
+	assert.Equal(t, 429, get(newEcho(echomw.RateLimiterWithConfig(config))).Code)
+
+	config = echomw.Config{
+		Limiter:      newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1)),
+		ErrorHandler: func(echo.Context, error) error { return none },
+	}
+	assert.Equal(t, 503, get(newEcho(echomw.RateLimiterWithConfig(config))).Code)
+}
+
+func TestKeyFuncThatSays429TellsWhenToComeBack(t *testing.T) {
+	rec := get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", echo.ErrTooManyRequests }),
+		Status:  echomw.StatusCodes{Failed: 400},
+	})))
+	assert.Equal(t, 429, rec.Code)
+	assert.Equal(t, "1", rec.Header().Get("Retry-After"))
+
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: echomw.KeyByHeader("X-API-Key"), Status: echomw.StatusCodes{Failed: 400},
+	})))
+	assert.Equal(t, 400, rec.Code)
+	assert.Empty(t, rec.Header().Get("Retry-After"), "a missing header is there no sooner")
 }

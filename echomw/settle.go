@@ -11,50 +11,67 @@ import (
 
 // ResponseStatus returns the HTTP status of the response to c, after a handler that
 // returned err: the one that was sent or, if none was yet, the one that Echo's default
-// HTTPErrorHandler will make of err, which is 500 for an error that is no [echo.HTTPError].
-// An HTTPErrorHandler of the application may choose another. It is for [Config].CountIf.
+// HTTPErrorHandler will make of err, which is 500 for an error that is no [echo.HTTPError]
+// itself. An HTTPErrorHandler of the application may choose another; of what is written
+// past c.Response(), as after Hijack or Flush, Echo knows nothing. It is for
+// [Config].CountIf.
 func ResponseStatus(c echo.Context, err error) int {
 	if c.Response().Committed || err == nil {
 		return cmp.Or(c.Response().Status, http.StatusOK)
 	}
-	status := http.StatusInternalServerError
-	var outer *echo.HTTPError
-	if errors.As(err, &outer) && outer != nil {
-		status = outer.Code
-		if inner, ok := outer.Internal.(*echo.HTTPError); ok && inner != nil { //nolint:errorlint // as Echo does
-			status = inner.Code
-		}
+	outer, ok := err.(*echo.HTTPError) //nolint:errorlint // as Echo's handler, which sends 500 for one that is wrapped
+	if !ok || outer == nil {
+		return http.StatusInternalServerError
 	}
-	return status
+	if inner, ok := outer.Internal.(*echo.HTTPError); ok && inner != nil { //nolint:errorlint // as Echo does
+		return inner.Code
+	}
+	return outer.Code
 }
 
-var errPanicked = errors.New("echomw: the handler panicked")
+// ErrPanicked is what [Config].CountIf is told of a handler that panicked.
+var ErrPanicked = errors.New("echomw: the handler panicked")
 
 // settle runs the next handler and gives back what the request took if it does not count,
 // also when the handler panics.
 func (g *gate) settle(c echo.Context, next echo.HandlerFunc, t turn) error {
-	err := errPanicked
+	err := ErrPanicked
+	// Not the context of the request that further middleware puts into c: it may be over
+	// when that middleware is.
+	ctx := c.Request().Context()
 	defer func() {
-		if !g.counts(c, err) {
-			g.refund(c, t)
+		if !g.counts(ctx, c, err) {
+			g.refund(ctx, t)
 		}
 	}()
 	err = next(c)
 	return err
 }
 
-func (g *gate) counts(c echo.Context, err error) bool {
+func (g *gate) counts(ctx context.Context, c echo.Context, err error) bool {
 	if g.CountIf != nil {
 		return g.CountIf(c, err)
 	}
-	// A client that went away did not get what it asked for.
-	failed := ResponseStatus(c, err) >= http.StatusBadRequest || err == errPanicked || c.Request().Context().Err() != nil //nolint:errorlint // nobody wraps it
+	failed := err == ErrPanicked || ResponseStatus(c, err) >= http.StatusBadRequest || isLate(ctx, c) || isGone(ctx, c, err) //nolint:errorlint // nobody wraps it
 	return failed != g.SkipFailed
+}
+
+// isLate tells whether a timeout has ended the request, also one of middleware further in,
+// which may have answered it by itself.
+func isLate(ctx context.Context, c echo.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(c.Request().Context().Err(), context.DeadlineExceeded)
+}
+
+// isGone tells whether the client went away before it was answered. Once it was, a client
+// that has sent all it has to say and closed its side looks the same, and gets the answer.
+func isGone(ctx context.Context, c echo.Context, err error) bool {
+	return ctx.Err() != nil && (err != nil || !c.Response().Committed)
 }
 
 // refund gives back what a turn took. The client may have gone away and its context ended,
 // which is no reason to keep it; the store has a timeout of its own.
-func (g *gate) refund(c echo.Context, t turn) {
-	err := g.Limiter.Refund(context.WithoutCancel(c.Request().Context()), t.key, t.decision)
-	g.refunds.report(g.logger(), err, "echomw: what requests took cannot be given back, so they count although they should not")
+func (g *gate) refund(ctx context.Context, t turn) {
+	if err := g.Limiter.Refund(context.WithoutCancel(ctx), t.key, t.decision); err != nil {
+		g.refunds.warn(g.logger(), err, "echomw: what requests took cannot be given back, so they count although they should not")
+	}
 }

@@ -1,8 +1,10 @@
 package echomw_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,26 +58,26 @@ func TestConcurrentRefusalsAreToldOnce(t *testing.T) {
 }
 
 func TestShadowModeRefusesNothingAndTells(t *testing.T) {
-	for _, headers := range []echomw.Headers{echomw.HeadersDraft11 | echomw.HeadersLegacy, echomw.HeadersNone} {
+	for _, shown := range []bool{true, false} {
 		limiter := newLimiter(t, newClock(), api(1))
 		limiter.SetShadow(true)
 		var told []slidingwindow.Decision
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
-			Limiter: limiter, Headers: headers,
+			Limiter: limiter, Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy, ShadowHeaders: shown,
 			DenyHandler:    func(echo.Context, slidingwindow.Decision) error { return errors.New("not to be called") },
 			OnFirstRefusal: func(_ echo.Context, d slidingwindow.Decision) { told = append(told, d) },
-			SkipSuccessful: false,
 		}))
 		for i := range 4 {
 			rec := get(e)
 			assert.Equal(t, 200, rec.Code)
 			assert.Empty(t, rec.Header().Get("Retry-After"))
 			assert.Empty(t, rec.Header().Get("Cache-Control"))
-			if headers == echomw.HeadersNone {
-				assert.Empty(t, rec.Header().Get("RateLimit"))
-			} else {
+			if shown {
 				assert.Equal(t, `"api";r=0;t=900`, rec.Header().Get("RateLimit"), i)
+				continue
 			}
+			assert.Empty(t, rec.Header().Get("RateLimit"), "clients obey what they are told")
+			assert.Empty(t, rec.Header().Get("X-RateLimit-Remaining"))
 		}
 		require.Len(t, told, 1)
 		assert.Equal(t, slidingwindow.ReasonShadow, told[0].Reason)
@@ -84,6 +86,8 @@ func TestShadowModeRefusesNothingAndTells(t *testing.T) {
 
 		limiter.SetShadow(false)
 		assert.Equal(t, 500, get(e).Code, "the DenyHandler")
+		require.Len(t, told, 2, "what was a rehearsal is now real")
+		assert.Equal(t, slidingwindow.ReasonLimited, told[1].Reason)
 	}
 }
 
@@ -103,20 +107,24 @@ func TestShadowModePassesOnWhatCannotBeDecided(t *testing.T) {
 	}
 	assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"))
 	assert.Contains(t, log.String(), "store unavailable")
-	store.err, store.decision = nil, slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1)})
-	get(e)
-	get(e)
-	assert.Equal(t, 1, strings.Count(log.String(), "level=INFO"))
-	store.err = slidingwindow.ErrStoreUnavailable
 	limiter.SetShadow(false)
 	assert.Equal(t, 500, get(e).Code)
 
 	noKey := newLimiter(t, newClock(), api(1))
 	noKey.SetShadow(true)
+	log.Reset()
 	e = newEcho(echomw.RateLimiterWithConfig(echomw.Config{
-		Limiter: noKey, KeyFunc: echomw.KeyByHeader("X-API-Key"), Logger: slog.New(slog.DiscardHandler),
+		Limiter: noKey, KeyFunc: echomw.KeyByHeader("X-API-Key"), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	}))
-	assert.Equal(t, 200, get(e).Code)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 50 {
+		assert.Equal(t, 200, get(e).Code)
+		assert.Equal(t, 200, get(e, header("X-API-Key", "k")).Code)
+		assert.Equal(t, 200, get(e, header("X-API-Key", "k"), func(r *http.Request) { *r = *r.WithContext(ended) }).Code)
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"), "no client can flood the log")
+	assert.Contains(t, log.String(), "without a key")
 }
 
 func TestDisabledLimiterPassesEverythingOn(t *testing.T) {

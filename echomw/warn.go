@@ -1,9 +1,11 @@
 package echomw
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -14,6 +16,7 @@ const (
 	helpTwice = "https://github.com/seed-e8747a6b/ratelimit#name-your-limits"
 	helpCORS  = "https://github.com/seed-e8747a6b/ratelimit#cors"
 
+	helpShadow   = "https://github.com/seed-e8747a6b/ratelimit#watch-it-try-it-switch-it-off"
 	helpRefusals = "https://github.com/seed-e8747a6b/ratelimit#refusals"
 )
 
@@ -29,15 +32,13 @@ func (o *once) warn(logger *slog.Logger, text, help string) {
 // due tells, for little, whether the warning may still come.
 func (o *once) due() bool { return !o.given.Load() }
 
-// trouble is something that fails for a while: its begin and its end are logged.
-type trouble struct{ lasts atomic.Bool }
+// trouble is something that may fail with each request: it is logged once a minute at most.
+type trouble struct{ logged atomic.Int64 } // Unix time, s
 
-func (t *trouble) report(logger *slog.Logger, err error, text string) {
-	switch {
-	case err != nil && !t.lasts.Swap(true):
+func (t *trouble) warn(logger *slog.Logger, err error, text string) {
+	now, last := time.Now().Unix(), t.logged.Load()
+	if now-last >= 60 && t.logged.CompareAndSwap(last, now) {
 		logger.Warn(text, "error", err)
-	case err == nil && t.lasts.Load() && t.lasts.Swap(false):
-		logger.Info(text + ": no longer")
 	}
 }
 
@@ -50,6 +51,17 @@ func (g *gate) warnOfProxy(c echo.Context) {
 	h := c.Request().Header
 	if len(h[echo.HeaderXForwardedFor])+len(h["Forwarded"])+len(h["X-Real-Ip"]) > 0 {
 		g.proxy.warn(g.logger(), "echomw: a request has been forwarded by a proxy, or pretends so, but Echo.IPExtractor is not set: if there is a proxy, all its clients are counted as one", helpProxy)
+	}
+}
+
+// warnOfShadow tells of a request that cannot be decided in shadow mode, unless that is the
+// client's doing.
+func (g *gate) warnOfShadow(c echo.Context, failure error) {
+	switch {
+	case !errors.Is(failure, ErrUndecided):
+		g.keyless.warn(g.logger(), "echomw: in shadow mode, a request without a key was passed on, which would have been refused", helpShadow)
+	case c.Request().Context().Err() == nil:
+		g.shadows.warn(g.logger(), failure, "echomw: in shadow mode, requests that cannot be decided are passed on")
 	}
 }
 

@@ -79,12 +79,26 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	}
 	assert.Empty(t, log.String())
 	assert.Equal(t, 1, strings.Count(logAgain.String(), "\n"))
-	assert.Contains(t, logAgain.String(), "counts a request twice")
+	assert.Contains(t, logAgain.String(), "counted twice")
 	assert.Contains(t, logAgain.String(), "#name-your-limits")
 	assert.EqualValues(t, 93, left(t, limiter), "1 and 3 times 2")
 
 	get(newEcho(limit, limit))
 	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+
+	// Two limiters with limits of one name share a count; two plans of one limiter do not.
+	sameName, logSameName := logged(echomw.Config{Limiter: newLimiter(t, clock, slidingwindow.Limit{Name: "api", Max: 7, Window: time.Hour})})
+	get(newEcho(byRoute, echomw.RateLimiter(limiter), sameName))
+	assert.Equal(t, 1, strings.Count(logSameName.String(), "\n"))
+	plan := func(name string) (echo.MiddlewareFunc, *strings.Builder) {
+		return logged(echomw.Config{Limiter: limiter, Limits: func(echo.Context) ([]slidingwindow.Limit, error) {
+			return []slidingwindow.Limit{{Name: name, Max: 5, Window: time.Hour}}, nil
+		}})
+	}
+	a, logA := plan("a")
+	b, logB := plan("b")
+	get(newEcho(a, b))
+	assert.Empty(t, logA.String()+logB.String())
 }
 
 func preflight(e *echo.Echo, origin string) int {
