@@ -28,9 +28,11 @@ func BenchmarkRedisStore(b *testing.B) {
 	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(b, client), Timeout: 10 * time.Second})
 	require.NoError(b, err)
 	for name, limits := range map[string][]slidingwindow.Limit{
-		"allowed":           {slidingwindow.PerMinute(100_000_000)},
-		"allowed/twoLimits": {slidingwindow.PerMinute(100_000_000), slidingwindow.PerHour(200_000_000)},
-		"refused":           {{Name: "refused", Max: 1, Window: time.Hour}},
+		"allowed": {{Name: "allowed", Max: 100_000_000, Window: time.Minute}},
+		"allowed/twoLimits": {
+			{Name: "minute", Max: 100_000_000, Window: time.Minute}, {Name: "hour", Max: 200_000_000, Window: time.Hour},
+		},
+		"refused": {{Name: "refused", Max: 1, Window: time.Hour}},
 	} {
 		b.Run(name, func(b *testing.B) { benchmark(b, newLimiter(b, store, limits...)) })
 	}

@@ -18,9 +18,9 @@
 -- -0.5 less the units beyond one per entry.
 --
 -- refund.lua takes entries out. While the clock has not passed the time of one, a later
--- call could be given the same member, and be taken for it: then it stays, with a score
--- of 0, as one that has left the window, until the clock has passed it. "extra" is there as
--- long as such entries are.
+-- call could be given the same member, and be taken for it: then it stays until the clock
+-- has passed it, with a score below 1, as one that has left the window. The last one of a
+-- microsecond stands for all, so they are few. "extra" is there as long as they are.
 --
 -- Everything is read before anything is written, because a script that fails does not
 -- roll back. A refusal writes nothing. Not idempotent: the Go side must not retry it.
@@ -41,6 +41,12 @@ local function at(member)
     error({err = 'FOREIGN the sorted set is not a log'})
   end
   return t
+end
+
+-- The score of an entry that was refunded before the clock had passed it: less than 1, in
+-- the order of their times.
+local function refundedScore(digits)
+  return '0.0' .. digits
 end
 
 local function units(member)
@@ -77,19 +83,19 @@ local function read(key, window)
     return log
   end
   -- On a machine whose clock was never set, now may be less than window.
-  if redis.call('ZCOUNT', key, '(' .. str(math.max(0, now - window)), str(now)) == entries then
+  if redis.call('ZCOUNT', key, '(' .. str(math.max(1, now - window)), str(now)) == entries then
     return log
   end
   -- Something has left the window, or costs several units, or is ahead of the clock.
   local newest = redis.call('ZRANGE', key, -1, -1)[1]
-  if at(newest) > now and redis.call('ZSCORE', key, newest) ~= '0' then
+  if at(newest) > now and tonumber(redis.call('ZSCORE', key, newest)) >= 1 then
     log.now = at(newest)
   end
-  log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(0, log.now - window)))
+  log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, log.now - window)))
   log.used = entries - log.left
   if log.left > 0 and redis.call('ZRANGE', key, 0, 0)[1] == 'extra' then
     log.extra = 0
-    log.refunded = redis.call('ZCOUNT', key, 0, 0)
+    log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
     if log.used < log.left then
       each(key, log.left, entries - 1, function(member)
         log.extra = log.extra + units(member) - 1
@@ -123,21 +129,35 @@ local function write(log, ttl)
   -- This is the script's first write: a Redis that is out of memory or read-only
   -- refuses it, and nothing has changed.
   local suffix = cost > 1 and ('x' .. ARGV[2]) or ''
-  local count = 0
   local score = str(log.now)
-  while redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
-    count = math.max(count + 1, count == 0 and redis.call('ZCOUNT', log.key, score, score) or 0)
+  -- The counter after that of the last member of this microsecond, refunded ones too.
+  local function after(member)
+    return member and at(member) == log.now and tonumber(string.sub(member, 17, 19)) + 1 or 0
+  end
+  local function afterRefunded()
+    if not log.extra or log.refunded == 0 then
+      return 0
+    end
+    return after(redis.call('ZRANGE', log.key, refundedScore(score), refundedScore(score), 'BYSCORE')[1])
+  end
+  local count = afterRefunded()
+  while count > 999 or redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
+    if count <= 999 then
+      count = math.max(count + 1, after(redis.call('ZRANGE', log.key, -1, -1)[1]))
+    end
     if count > 999 then
-      log.now, count = log.now + 1, 0
+      log.now = log.now + 1
       score = str(log.now)
+      count = afterRefunded()
     end
   end
   local first, kept = 0, 0
   if log.extra then
-    if log.refunded > 0 and at(redis.call('ZRANGE', log.key, log.refunded, log.refunded)[1]) >= now then
-      kept = log.refunded
+    if log.refunded > 0 then
+      kept = log.refunded - redis.call('ZREMRANGEBYSCORE', log.key, '(0', '(' .. refundedScore(str(now)))
     end
     first = 1 + kept
+    log.left = log.left - (log.refunded - kept)
   end
   if log.left > first then
     redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
@@ -166,10 +186,8 @@ for i, key in ipairs(KEYS) do
   end
   if cost > max then
     retry = window
-  elseif need == 1 then
-    retry = reset
-  elseif need > 1 then
-    retry = freed(log, need) - now
+  elseif need > 0 then
+    retry = need == 1 and reset or freed(log, need) - now
   end
   allowed = allowed and retry == 0
   logs[i] = log
@@ -181,7 +199,7 @@ if allowed and ARGV[1] == 'take' then
     reply[4 * i] = write(log, ARGV[3 * i + 2])
     reply[4 * i - 3] = log.used + cost
     if log.used == 0 then
-      reply[4 * i - 1] = log.window
+      reply[4 * i - 1] = log.now - now + log.window
     end
   end
 end

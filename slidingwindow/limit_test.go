@@ -91,6 +91,11 @@ func TestNewIsChecked(t *testing.T) {
 	assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
 	assert.ErrorContains(t, err, "store is nil")
 
+	for _, none := range []slidingwindow.Store{(*slidingwindow.RedisStore)(nil), (*slidingwindow.MemoryStore)(nil)} {
+		_, err = slidingwindow.New(none, slidingwindow.PerMinute(1))
+		assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig, "a nil pointer is no store")
+	}
+
 	_, err = slidingwindow.New(store)
 	assert.ErrorIs(t, err, slidingwindow.ErrInvalidLimit)
 	assert.ErrorContains(t, err, "one or more")
@@ -137,4 +142,21 @@ func TestCallsAreChecked(t *testing.T) {
 		assert.True(t, strings.HasPrefix(err.Error(), "slidingwindow: "), err)
 		assert.Nil(t, errors.Unwrap(err))
 	}
+}
+
+func TestLimiterThatWasNotMadeWithNewDecidesNothing(t *testing.T) {
+	t.Parallel()
+	var l slidingwindow.Limiter
+	_, err := l.Allow(t.Context(), "k")
+	assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
+	_, err = l.Peek(t.Context(), "k")
+	assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
+	assert.ErrorIs(t, l.Reset(t.Context(), "k"), slidingwindow.ErrInvalidConfig)
+	_, err = l.With(slidingwindow.PerMinute(1))
+	assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
+	assert.False(t, l.Shadow())
+	assert.True(t, l.Enabled())
+	l.SetEnabled(false)
+	l.SetShadow(true)
+	assert.Empty(t, l.Limits())
 }

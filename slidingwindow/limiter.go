@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
@@ -12,8 +13,10 @@ import (
 type Limiter struct {
 	store    Store
 	limits   []Limit
-	switches *switches
+	switches *switches // nil only if the Limiter was not made with New
 }
+
+var errNotMade = fmt.Errorf("%w: the Limiter was not made with New", ErrInvalidConfig)
 
 // New returns a Limiter of one or more limits over a store. Several limits ("10 a
 // second and 1000 an hour") are decided together: a call is allowed if all of them
@@ -25,7 +28,7 @@ type Limiter struct {
 // A limit with a Max of 0, and one with the name of another limit of the store, are legal
 // but often a mistake: a warning goes to [slog.Default], once for each store and name.
 func New(store Store, limits ...Limit) (*Limiter, error) {
-	if store == nil {
+	if isNil(store) {
 		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or NewMemoryStore", ErrInvalidConfig)
 	}
 	named, err := checkLimits(limits)
@@ -39,13 +42,23 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 // With returns a Limiter of other limits over the same store, for limits that are known
 // only at run time, such as those of a customer's plan. It has no switches of its own:
 // [Limiter.SetEnabled] and [Limiter.SetShadow] of either work on both. Its errors are those
-// of [New]. It is cheap, but not free: keep what it returns for the limits that recur.
+// of [New]; it warns of nothing, because plans are meant to share a name. It is cheap, but
+// not free: keep what it returns for the limits that recur.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
+	if l.store == nil {
+		return nil, errNotMade
+	}
 	named, err := checkLimits(limits)
 	if err != nil {
 		return nil, err
 	}
 	return &Limiter{store: l.store, limits: named, switches: l.switches}, nil
+}
+
+// isNil tells whether there is no store, be it that a nil pointer is in its place.
+func isNil(store Store) bool {
+	v := reflect.ValueOf(store)
+	return store == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // checkLimits returns a copy of the limits with their names filled in.
@@ -118,13 +131,19 @@ func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
 // used again at once, in every process that shares the store.
 //
 // It does so once. There is nothing to give back, and no error, if d was refused, has been
-// refunded before or took units that have left the window or were reset. key must be the
-// key of the call, otherwise the error is [ErrInvalidKey]. Any Limiter over the same store
-// can refund. The other errors are [ErrStoreUnavailable], [ErrForeignData] and that of ctx:
-// the units may then have been given back or not, and it is safe to try again.
+// refunded before or took units that have left the window or were reset. (To refund twice
+// may give back another call's units if Redis's clock was set back in between.) key must be
+// the key of the call, otherwise the error is [ErrInvalidKey]. Any Limiter over the same
+// store can refund, in the process that made the call. The other errors are
+// [ErrStoreUnavailable], [ErrForeignData] and that of ctx: the units may then have been
+// given back or not, and it is safe to try again. Like Peek it is tried again until the
+// store's timeout while Redis cannot be reached.
 func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
 	if key == "" {
 		return errEmptyKey
+	}
+	if l.store == nil {
+		return errNotMade
 	}
 	if d.Granted == 0 {
 		return nil
@@ -143,12 +162,18 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if key == "" {
 		return errEmptyKey
 	}
+	if l.store == nil {
+		return errNotMade
+	}
 	return l.store.Reset(ctx, boundKey(key), l.limits)
 }
 
 func (l *Limiter) take(ctx context.Context, req Request) (Decision, error) {
 	if req.Key == "" {
 		return Decision{}, errEmptyKey
+	}
+	if l.store == nil {
+		return Decision{}, errNotMade
 	}
 	if !l.Enabled() {
 		return Decision{Allowed: true, Reason: ReasonDisabled}, nil

@@ -131,6 +131,12 @@ func (s *shard) refund(key, limitName string, id int64) {
 	})
 	if len(subj.logs) == 0 {
 		s.remove(subj)
+		return
+	}
+	if subj.refusedIndex != notRefused {
+		// It may come back now. If another limit refuses it still, that will protect it again.
+		heap.Remove(&s.refused, subj.refusedIndex)
+		s.enlist(subj)
 	}
 }
 
@@ -192,6 +198,11 @@ func (s *shard) use(subj *subject, now int64) {
 		}
 		heap.Remove(&s.refused, subj.refusedIndex)
 	}
+	s.enlist(subj)
+}
+
+// enlist puts subj at the head of the ring.
+func (s *shard) enlist(subj *subject) {
 	subj.unlink()
 	subj.prev, subj.next = &s.open, s.open.next
 	s.open.next.prev, s.open.next = subj, subj

@@ -43,24 +43,31 @@ func warnOfMistakes(store Store, limits []Limit) {
 }
 
 func (n *watchedNames) meet(limit Limit) {
+	other, shared, first := n.note(limit)
+	switch {
+	case shared:
+		slog.Warn("slidingwindow: two limiters of one store have limits of one name, so they share one count for each key",
+			"limit", limit.Name, "max", limit.Max, "window", limit.Window, "other_max", other.Max, "other_window", other.Window, "help", helpNames)
+	case first && limit.Max == 0:
+		slog.Warn("slidingwindow: a limit has a Max of 0, so it refuses every call", "limit", limit.Name, "help", helpMaxZero)
+	}
+}
+
+// note remembers a limit. shared tells, once for each name, that another limit has its name
+// and hardly on purpose; first that none has.
+func (n *watchedNames) note(limit Limit) (other Limit, shared, first bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	known, met := n.byName[limit.Name]
-	switch {
-	case met && !known.warned && !sharedOnPurpose(known.limit, limit):
-		slog.Warn("slidingwindow: two limiters of one store have limits of one name, so they share one count for each key",
-			"limit", limit.Name, "max", limit.Max, "window", limit.Window, "other_max", known.limit.Max, "other_window", known.limit.Window, "help", helpNames)
-		known.warned = true
-	case !met && len(n.byName) >= maxWatchedNames:
-		return
-	case !met && limit.Max == 0:
-		slog.Warn("slidingwindow: a limit has a Max of 0, so it refuses every call", "limit", limit.Name, "help", helpMaxZero)
+	if !met && len(n.byName) >= maxWatchedNames {
+		return Limit{}, false, false
 	}
+	other, shared = known.limit, met && !known.warned && !sharedOnPurpose(known.limit, limit)
 	if n.byName == nil {
 		n.byName = map[string]watchedName{}
 	}
-	known.limit = limit
-	n.byName[limit.Name] = known
+	n.byName[limit.Name] = watchedName{limit: limit, warned: known.warned || shared}
+	return other, shared, !met
 }
 
 // sharedOnPurpose tells two limits that were given one name to share their counts from

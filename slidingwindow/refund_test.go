@@ -55,6 +55,29 @@ func TestPromise5_RefundedCallsLeaveNothing(t *testing.T) {
 	require.EqualValues(t, 2, entries())
 }
 
+// While Redis's clock is set back, a live hit holds the time of the log, and refunded entries
+// of that time stay: few of them, and without a call having to pass them one by one.
+func TestPromise5_RefundedEntriesAreFewWhileTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	client := privateServer(t)
+	h, prefix := redisHarness(t, client)
+	l := newLimiter(t, h.Store, slidingwindow.Limit{Name: "x", Max: 5, Window: time.Minute})
+	require.True(t, allow(t, l, "k"))
+	h.Advance(-10 * time.Minute)
+	for i := range 2500 {
+		d, err := l.AllowN(t.Context(), "k", 1+int64(i%2))
+		require.NoError(t, err)
+		h.Advance(time.Millisecond)
+		require.NoError(t, l.Refund(t.Context(), "k", d))
+	}
+	entries, err := do(t, client, "ZCARD", slidingwindow.RedisKey(prefix, "k", "x")).AsInt64()
+	require.NoError(t, err)
+	assert.Less(t, entries, int64(20))
+	before := calls(t, client)["zadd"]
+	require.True(t, allow(t, l, "k"))
+	assert.LessOrEqual(t, calls(t, client)["zadd"]-before, 3)
+}
+
 func TestPromise5_ARefundKeepsTheTimeToLive(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
@@ -152,6 +175,23 @@ func TestRefundMakesRoomInMemory(t *testing.T) {
 	}
 	assert.Zero(t, store.Keys())
 	assert.Zero(t, store.Entries())
+}
+
+func TestRefundedKeyIsNoLongerProtectedFromBeingForgotten(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now})
+	l := newLimiter(t, store, slidingwindow.PerHour(2))
+	old, err := l.Allow(t.Context(), "old")
+	require.NoError(t, err)
+	require.True(t, allow(t, l, "old"))
+	require.False(t, allow(t, l, "old"))
+	require.NoError(t, l.Refund(t.Context(), "old", old))
+	clock.Advance(time.Second)
+	require.True(t, allow(t, l, "busy"))
+	require.True(t, allow(t, l, "busy"))
+	require.True(t, allow(t, l, "new"), "which makes the store forget another")
+	assert.False(t, allow(t, l, "busy"), "not the one used last")
 }
 
 // A program that moves from one store to another, or falls back on one, may refund in the
