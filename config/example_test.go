@@ -74,7 +74,7 @@ func ExampleLimit() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(login.Limit.Max, login.By, login.Shadow) // login.Limit is for slidingwindow.New
+	fmt.Println(login.Max, login.By, login.Shadow) // login.Limit is for slidingwindow.New
 	// Output:
 	// 5 ip+hashed:form:email true
 }

@@ -52,17 +52,18 @@ func isLimitName(name string) bool { return limitName.MatchString(name) }
 
 func limitKey(name, field string) string { return sectionLimits + "." + name + "." + field }
 
-// splitLimitKey is the reverse of limitKey, for well-formed names and fields only.
-func splitLimitKey(key string) (name, field string, ok bool) {
+// limitOf is the name of the limit that a key is about, if it is one of limitKey with a
+// well-formed name and field.
+func limitOf(key string) (name string, ok bool) {
 	parts := strings.Split(key, ".")
 	if len(parts) != 3 || parts[0] != sectionLimits || !isLimitName(parts[1]) {
-		return "", "", false
+		return "", false
 	}
-	return parts[1], parts[2], slices.Contains(limitFields, parts[2])
+	return parts[1], slices.Contains(limitFields, parts[2])
 }
 
 func isKey(key string) bool {
-	_, _, ok := splitLimitKey(key)
+	_, ok := limitOf(key)
 	return ok || slices.Contains(plainKeys, key)
 }
 

@@ -188,7 +188,7 @@ func (s *settings) loadEnviron(environ []string) {
 // where a limit has a max or a window as well.
 func (s *settings) isForeign(variable string, variables map[string]any) bool {
 	key, _ := keyOf(variable)
-	name, _, ok := splitLimitKey(key)
+	name, ok := limitOf(key)
 	set := func(field string) bool {
 		key := limitKey(name, field)
 		value, given := variables[variableOf(key)]

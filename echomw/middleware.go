@@ -168,7 +168,7 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 	t.plan.headers.write(header, &t.decision, &r.told, retryAfter, time.Now)
 	forbidStoring(header)
 	if g.DenyHandler != nil {
-		if err, done := answered(c, g.DenyHandler(c, t.decision)); done {
+		if done, err := answered(c, g.DenyHandler(c, t.decision)); done {
 			return err
 		}
 	}
@@ -184,18 +184,18 @@ func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
 		toldOn(c).dropLaterResets(header, setRetryAfter(header, time.Second))
 	}
 	if g.ErrorHandler != nil {
-		if err, done := answered(c, g.ErrorHandler(c, failure)); done {
+		if done, err := answered(c, g.ErrorHandler(c, failure)); done {
 			return err
 		}
 	}
 	return failure
 }
 
-// answered returns what a handler of the Config returned, if it answered the request. On a
-// nil *echo.HTTPError Echo would panic.
-func answered(c echo.Context, err error) (_ error, done bool) {
+// answered tells whether a handler of the Config that returned err has answered the
+// request, and what error there is to return. On a nil *echo.HTTPError Echo would panic.
+func answered(c echo.Context, err error) (bool, error) {
 	if holdsNilHTTPError(err) {
 		err = nil
 	}
-	return err, err != nil || c.Response().Committed
+	return err != nil || c.Response().Committed, err
 }
