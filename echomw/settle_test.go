@@ -163,28 +163,31 @@ func TestEndedContexts(t *testing.T) {
 
 func TestHalfClosedConnectionIsCounted(t *testing.T) {
 	limiter := newLimiter(t, newClock(), api(3))
+	serving := make(chan struct{})
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, SkipFailed: true, KeyFunc: constant("k")}))
 	e.GET("/", func(c echo.Context) error {
+		serving <- struct{}{}
 		<-c.Request().Context().Done() // net/http has seen the end of what the client sends
 		return c.String(200, "served")
 	})
 	server := httptest.NewServer(e)
 	defer server.Close()
-	var statuses []int
-	for range 5 {
+	for _, want := range []int{200, 200, 200, 429, 429} {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
 		require.NoError(t, err)
 		_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
 		require.NoError(t, err)
-		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		if want == 200 {
+			<-serving
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		}
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
-		statuses = append(statuses, res.StatusCode)
+		assert.Equal(t, want, res.StatusCode)
 		_ = res.Body.Close()
 		_ = conn.Close()
 	}
-	assert.Equal(t, []int{200, 200, 200, 429, 429}, statuses)
 }
 
 func TestRefusedRequestsAreNotGivenBack(t *testing.T) {
