@@ -55,12 +55,14 @@ type Config struct {
 	Limits func(c echo.Context) ([]slidingwindow.Limit, error)
 
 	// SkipFailed counts requests that succeed only: one whose response has the status 400 or
-	// above, that panics, that a timeout ends, or whose client went away before anything was
-	// answered is given back with slidingwindow.Limiter.Refund. While it is served it counts,
-	// so many requests at a time may still reach the limit, and the headers of the response
-	// count it too. Who can make requests fail at will is not limited at all. A handler that
-	// hijacks the connection must set Response().Committed, or its error at the end of a
-	// long conversation is a failure.
+	// above, that panics, or whose context ends before anything was answered is given back
+	// with slidingwindow.Limiter.Refund. One that breaks off after a status below 400 was
+	// sent counts, here and with SkipSuccessful, because the client may have got all it
+	// wanted. While a request is served it counts, so many at a time may still reach the
+	// limit, and the headers of the response count it too. Who can make requests fail at will
+	// is not limited at all. A handler that hijacks the connection must set
+	// Response().Committed, and so must middleware that answers past c.Response(), as
+	// Echo's Timeout does: use ContextTimeout.
 	//
 	// The refund is one more round trip to the store, which ends before a response that
 	// net/http still holds back is sent.
@@ -69,7 +71,8 @@ type Config struct {
 	SkipFailed bool
 
 	// SkipSuccessful counts requests that fail only: the reverse of SkipFailed. With it, a
-	// login limits guesses, and never a user who knows the password.
+	// login limits guesses, and never a user who knows the password. Neither counts a
+	// request that a limiter further in refused.
 	SkipSuccessful bool
 
 	// CountIf tells after the response whether the request counts; if not, it is given

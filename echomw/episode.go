@@ -33,6 +33,8 @@ func (e *episodes) begins(key string, now time.Time, quiet time.Duration) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	end, known := e.ends.Get(hash)
-	e.ends.Add(hash, now.Add(quiet))
+	if later := now.Add(quiet); later.After(end) {
+		e.ends.Add(hash, later)
+	}
 	return !known || !now.Before(end)
 }

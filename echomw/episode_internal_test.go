@@ -18,6 +18,9 @@ func TestEpisodeEndsAfterAQuietTime(t *testing.T) {
 	assert.True(t, e.begins("other", at(9), 10*time.Second))
 	assert.False(t, e.begins("k", at(18), 10*time.Second), "each refusal prolongs it")
 	assert.True(t, e.begins("k", at(28), 10*time.Second))
+	assert.True(t, e.begins("two limits", at(0), time.Hour))
+	assert.False(t, e.begins("two limits", at(1), time.Second))
+	assert.False(t, e.begins("two limits", at(3000), time.Second), "a shorter limit ends no longer episode")
 	assert.False(t, e.begins("k", at(28), 10*time.Second))
 }
 

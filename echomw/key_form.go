@@ -18,7 +18,8 @@ const formMemory = 32 << 20
 //
 // It reads the body before the limiter has decided, for refused requests as well: put
 // Echo's middleware.BodyLimit before the limiter. Handlers find the form parsed, by
-// FormValue, FormParams, FormFile and Bind, but no body to read by themselves; in shadow mode
+// FormValue, FormParams, FormFile and Bind, but no body to read by themselves, and files that
+// were uploaded are removed when the middleware returns; in shadow mode
 // that is true of a body that cannot be parsed, too. A body of JSON has no form: the field
 // is missing, and [FirstOf] would move on.
 //
@@ -41,7 +42,7 @@ func (k requestKey) findInForm(request *http.Request) (value string, count int, 
 	// Form has the values of the body and of the URL's query.
 	all := len(request.Form[k.stored])
 	value, count = first(request.PostForm[k.stored])
-	if count == 0 && hasOtherSpelling(request.Form, k.stored) {
+	if hasOtherSpelling(request.Form, k.stored) {
 		return "", 0, k.unclear(http.StatusBadRequest, "is there in another spelling", nil)
 	}
 	if count == 0 && all > 0 {

@@ -123,7 +123,7 @@ func (k requestKey) find(c echo.Context) (value string, count int, err error) {
 		}
 	case inQuery:
 		value, count = first(c.QueryParams()[k.stored])
-		if count == 0 && hasOtherSpelling(c.QueryParams(), k.stored) {
+		if hasOtherSpelling(c.QueryParams(), k.stored) {
 			return "", 0, k.unclear(http.StatusBadRequest, "is there in another spelling", nil)
 		}
 	case inPath:

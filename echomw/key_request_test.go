@@ -97,7 +97,7 @@ func TestKeysByName(t *testing.T) {
 			b:        query("t%65nant=b"),
 			part:     "query parameter tenant",
 			missing:  []requestOption{query(""), query("tenant"), query("tenant="), query("tenant=made-up%zz"), urlencoded("tenant=a")},
-			spelled:  []requestOption{query("Tenant=made-up")},
+			spelled:  []requestOption{query("Tenant=made-up"), query("tenant=a&TENANT=made-up")},
 			moreThan: []requestOption{query("tenant=a&tenant=made-up"), query("tenant=&tenant=a"), query("tenant=a&tenant")},
 		},
 		"path parameter": {
@@ -124,7 +124,7 @@ func TestKeysByName(t *testing.T) {
 				urlencoded(""), urlencoded("email"), urlencoded("email=&password=made-up"),
 				header("X"), body(echo.MIMEApplicationJSON, `{"email":"made-up"}`), body("", "email=made-up"),
 			},
-			spelled:  []requestOption{urlencoded("Email=made-up"), multipartForm("Email", "made-up")},
+			spelled:  []requestOption{urlencoded("Email=made-up"), multipartForm("Email", "made-up"), urlencoded("email=a&Email=made-up")},
 			moreThan: []requestOption{urlencoded("email=a&email=made-up"), urlencoded("email=a&email"), multipartForm("email", "a", "email", "a")},
 		},
 		"field of a multipart form": {

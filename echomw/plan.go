@@ -26,7 +26,10 @@ type plans struct {
 }
 
 // planKey is a set of limits as the key of a map. Larger sets are made anew each time.
-type planKey [4]slidingwindow.Limit
+type planKey struct {
+	length int
+	limits [4]slidingwindow.Limit
+}
 
 const recentPlans = 1000
 
@@ -62,10 +65,10 @@ func (p *plans) choose(c echo.Context, limits func(echo.Context) ([]slidingwindo
 	if len(given) == 0 {
 		return p.own, nil
 	}
-	var key planKey
-	keep := len(given) <= len(key)
+	key := planKey{length: len(given)}
+	keep := len(given) <= len(key.limits)
 	if keep {
-		copy(key[:], given)
+		copy(key.limits[:], given)
 		if known, ok := p.recent.Get(key); ok {
 			return known, nil
 		}

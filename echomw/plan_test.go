@@ -102,6 +102,17 @@ func TestSetsThatDifferInTheirLastLimitOnly(t *testing.T) {
 	}
 }
 
+func TestInvalidSetIsNotTakenForAValidOne(t *testing.T) {
+	limits := []slidingwindow.Limit{api(5)}
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiter(t, newClock(), api(1)),
+		Limits:  func(echo.Context) ([]slidingwindow.Limit, error) { return limits, nil },
+	}))
+	assert.Equal(t, 200, get(e).Code)
+	limits = []slidingwindow.Limit{api(5), {}}
+	assert.Equal(t, 503, get(e).Code)
+}
+
 func TestRecentSetsOfLimitsAreKept(t *testing.T) {
 	cost := func(limits func(echo.Context) ([]slidingwindow.Limit, error)) float64 {
 		return allocations(peer, echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, steadyStore(), api(1e6)), Limits: limits}))

@@ -49,11 +49,13 @@ func refusedBy(d *slidingwindow.Decision) []string {
 // expected (RFC 9111, section 3).
 func forbidStoring(h http.Header) {
 	h.Set(echo.HeaderCacheControl, "no-store")
-	h.Del("CDN-Cache-Control") // RFC 9213
-	h.Del("Surrogate-Control")
-	h.Del("ETag")
-	h.Del("Expires")
-	h.Del(echo.HeaderLastModified)
+	for _, field := range [...]string{
+		"Etag", "Expires", "Last-Modified",
+		// For the caches of some CDNs and proxies, before Cache-Control (RFC 9213).
+		"Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control", "Edge-Control", "X-Accel-Expires",
+	} {
+		delete(h, field)
+	}
 }
 
 // refusal is the error that refuses the request of c. retryAfter is that of the response,

@@ -52,20 +52,20 @@ func (g *gate) counts(ctx context.Context, c echo.Context, err error) bool {
 	if g.CountIf != nil {
 		return g.CountIf(c, err)
 	}
-	failed := err == ErrPanicked || ResponseStatus(c, err) >= http.StatusBadRequest || isLate(ctx, c) || isGone(ctx, c, err) //nolint:errorlint // nobody wraps it
+	if d, ok := FromContext(c); ok && !d.Allowed {
+		return false // a limiter further in refused it, and a refusal is never counted
+	}
+	failed := ResponseStatus(c, err) >= http.StatusBadRequest
+	committed := c.Response().Committed
+	if broken := ctx.Err() != nil || err != nil && committed; broken && !failed {
+		if committed {
+			// Whether the client got what it wanted is not known, and up to the client: it can
+			// read an answer and hang up before its end, or close its side and read on.
+			return true
+		}
+		failed = true
+	}
 	return failed != g.SkipFailed
-}
-
-// isLate tells whether a timeout has ended the request, also one of middleware further in,
-// which may have answered it by itself.
-func isLate(ctx context.Context, c echo.Context) bool {
-	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(c.Request().Context().Err(), context.DeadlineExceeded)
-}
-
-// isGone tells whether the client went away before it was answered. Once it was, a client
-// that has sent all it has to say and closed its side looks the same, and gets the answer.
-func isGone(ctx context.Context, c echo.Context, err error) bool {
-	return ctx.Err() != nil && (err != nil || !c.Response().Committed)
 }
 
 // refund gives back what a turn took. The client may have gone away and its context ended,

@@ -99,12 +99,12 @@ func (l *memoryLog) add(now, window, units, id int64) {
 	*l.entry(l.len - 1) = entry{at: now, sum: sum, id: id}
 }
 
-// remove takes the entry of that id out, as if it had never been added. It does nothing
-// if there is none.
-func (l *memoryLog) remove(id int64) {
+// remove takes the entry of that id out, as if it had never been added, and tells whether
+// there was one.
+func (l *memoryLog) remove(id int64) bool {
 	i := sort.Search(l.len, func(i int) bool { return l.entry(i).id >= id })
 	if i == l.len || l.entry(i).id != id {
-		return
+		return false
 	}
 	units := l.entry(i).sum - l.sumBefore(i)
 	l.len--
@@ -112,6 +112,7 @@ func (l *memoryLog) remove(id int64) {
 		*l.entry(i) = *l.entry(i + 1)
 		l.entry(i).sum -= units
 	}
+	return true
 }
 
 // fit makes room for one entry more, and gives back the memory of a burst long gone.

@@ -122,18 +122,16 @@ func (s *shard) refund(key, limitName string, id int64) {
 	if subj == nil {
 		return
 	}
+	removed := false
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
-		if log.name != limitName {
-			return false
-		}
-		log.remove(id)
+		removed = removed || log.name == limitName && log.remove(id)
 		return log.len == 0
 	})
 	if len(subj.logs) == 0 {
 		s.remove(subj)
 		return
 	}
-	if subj.refusedIndex != notRefused {
+	if removed && subj.refusedIndex != notRefused {
 		// It may come back now. If another limit refuses it still, that will protect it again.
 		heap.Remove(&s.refused, subj.refusedIndex)
 		s.enlist(subj)

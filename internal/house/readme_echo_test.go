@@ -209,7 +209,8 @@ func TestReadmesCodeOfLoginsWorks(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, login(elsewhere, "ADA@example.com", "right"), "the account has had its guesses")
 
 	require.Equal(t, http.StatusUnauthorized, login(away, "grace@example.com", "wrong"))
-	require.Equal(t, http.StatusTooManyRequests, login(away, "ada@example.com", "wrong"), "a failure, too")
+	require.Equal(t, http.StatusTooManyRequests, login(away, "ada@example.com", "wrong"), "refused, so not a guess")
+	require.Equal(t, http.StatusUnauthorized, login(away, "jean@example.com", "wrong"))
 	require.Equal(t, http.StatusUnauthorized, login(away, "mary@example.com", "wrong"))
 	assert.Equal(t, http.StatusTooManyRequests, login(away, "joan@example.com", "right"), "the address has had its guesses")
 	assert.Equal(t, http.StatusNoContent, login(elsewhere, "joan@example.com", "right"))
