@@ -98,6 +98,9 @@ func (job *task) do() (*report, error) {
 					rep.Refused++
 				}
 				mu.Unlock()
+				if !d.Allowed && rand.IntN(10) == 0 {
+					time.Sleep(min(d.RetryAfter, 20*time.Millisecond)) // the others are eager
+				}
 			}
 		})
 	}
@@ -218,21 +221,19 @@ func TestPromise1_NoWindowOfManyProcessesHoldsMoreThanMax(t *testing.T) {
 // readLog reads a log as decide.lua describes it.
 func readLog(t *testing.T, client rueidis.Client, key string) []storetest.Hit {
 	t.Helper()
-	members, err := client.Do(t.Context(), client.B().Zrange().Key(key).Min("0").Max("-1").Build()).AsStrSlice()
+	entries, err := client.Do(t.Context(), client.B().Zrange().Key(key).Min("0").Max("-1").Withscores().Build()).AsZScores()
 	require.NoError(t, err)
-	hits := make([]storetest.Hit, 0, len(members))
-	for _, member := range members {
-		if member == "extra" {
+	hits := make([]storetest.Hit, 0, len(entries))
+	for _, entry := range entries {
+		if entry.Member == "extra" {
 			continue
 		}
-		us, err := strconv.ParseInt(member[:16], 10, 64)
-		require.NoError(t, err)
 		units := int64(1)
-		if _, many, ok := strings.Cut(member, "x"); ok {
-			units, err = strconv.ParseInt(many, 10, 64)
+		if many := entry.Member[4:]; many != "" {
+			units, err = strconv.ParseInt(strings.TrimPrefix(many, "x"), 10, 64)
 			require.NoError(t, err)
 		}
-		hits = append(hits, storetest.Hit{At: time.Duration(us) * time.Microsecond, Units: units})
+		hits = append(hits, storetest.Hit{At: time.Duration(entry.Score) * time.Microsecond, Units: units})
 	}
 	return hits
 }

@@ -1,206 +1,409 @@
--- decide.lua: take COST units from every limit of one key, or from none; or only look.
+-- decide.lua: decide a batch of calls. Each takes its cost from every limit of its key, or
+-- from none; or only looks.
 --
--- KEYS[1..n]     the log of each limit, a sorted set; all in one slot
+-- KEYS           the log of each limit of each call, a sorted set; all in one slot
 -- ARGV[1]        mode: "take", or "peek" to write nothing
--- ARGV[2]        cost: units asked for, 1 or more
--- ARGV[3i]       max: units of limit i (i = 1..n)
--- ARGV[3i+1]     window of limit i, us
--- ARGV[3i+2]     time to live of the log of limit i, ms: twice its window, rounded up
--- RETURNS        4n integers; for each limit: used (units, after this call),
---                retry (us until the cost fits, 0 if it does), reset (us until the
---                oldest counted hit leaves, 0 if there is none), receipt (the digits of
---                the member that was written, 0 if none was)
+-- ARGV[2...]     runs of calls that are alike, each as
+--                  calls  in this run, 1 or more
+--                  times  how often each is made, 1 or more
+--                  cost   units of each time, 1 or more
+--                  n      limits of each call, then n times
+--                    max     units of the limit
+--                    window  of the limit, us
+--                    ttl     time to live of its log, ms: twice its window, rounded up
+-- RETURNS        the time (us), then for each call
+--                  granted  how often it was allowed, or -1 and the text of an error
+--                  n times  used (units, after this call), reset (us until the oldest
+--                           counted hit leaves, 0 if there is none)
+--                  n times, if it was refused in the end, retry (us until the cost fits, 0
+--                           if this limit has room)
+--                and for each hit whose receipt is not (time, 0, 1, ...), at the end:
+--                  call, limit, hit (each from 0), its time (us), its number in that us
 --
 -- A log holds one entry per allowed call. Its score is the time of the call (us). Its
--- member is that time and a counter, 19 digits that Redis packs into 8 bytes, so that
--- two calls in one microsecond are two entries; a call of several units has "x<units>"
--- after them. While there are such calls, a member "extra" sorts first: its score is
--- -0.5 less the units beyond one per entry.
+-- member is the low 32 bits of that time plus the hit's number in that microsecond, as 4
+-- bytes, big endian; a call of several units has "x<units>" after them. While there are
+-- such calls, a member "extra" sorts first: its score is -0.5 less the units beyond one
+-- per entry.
 --
 -- refund.lua takes entries out. While the clock has not passed the time of one, a later
 -- call could be given the same member, and be taken for it: then it stays until the clock
 -- has passed it, with a score below 1, as one that has left the window. The last one of a
 -- microsecond stands for all, so they are few. "extra" is there as long as they are.
 --
--- Everything is read before anything is written, because a script that fails does not
--- roll back. A refusal writes nothing. Not idempotent: the Go side must not retry it.
+-- For each call all is read before anything is written, because a script that fails does
+-- not roll back. A refusal writes nothing. An error of one call is no other's. Not
+-- idempotent: the Go side must not retry it.
 
-local cost = tonumber(ARGV[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
 
--- Lua's own number formatting keeps 14 digits. A time has 16, also on a machine whose
--- clock was never set.
+-- Lua's own number formatting keeps 14 digits. A time has 16.
 local function str(number)
-  return string.format('%016.0f', number)
+  return string.format('%.0f', number)
 end
 
-local function at(member)
-  local t = tonumber(string.sub(member or '', 1, 16))
-  if not t then
+local nowText = str(now)
+local nowMember = struct.pack('>I4', now % 4294967296)
+
+local reply, size = {now}, 1 -- size is that of the reply
+local receipts = {}
+
+-- What decideSimple has read of a log that turned out not to be simple.
+local seenKey, seenEntries, seenOldest
+
+-- A member is checked wherever its time is needed: 4096 hits fit in a microsecond.
+local function check(member, score)
+  if #member < 4 or (struct.unpack('>I4', member) - score) % 4294967296 > 4095 then
     error({err = 'FOREIGN the sorted set is not a log'})
   end
-  return t
+  return score
 end
 
--- The score of an entry that was refunded before the clock had passed it: less than 1, in
--- the order of their times.
-local function refundedScore(digits)
-  return '0.0' .. digits
-end
-
-local function units(member)
-  return tonumber(string.sub(member, 21)) or 1
-end
-
--- Calls visit(member) for the members ranked from..to, in order, until it returns true.
--- Most visits end early, so the pages start small.
-local function each(key, from, to, visit)
-  local page = 8
-  while from <= to do
-    local last = math.min(from + page - 1, to)
-    page = math.min(2 * page, 1024)
-    for _, member in ipairs(redis.call('ZRANGE', key, from, last)) do
-      if visit(member) then
-        return
-      end
-    end
-    from = last + 1
+-- Keeps the time to live of a log between one and two windows, for one that has it.
+local function keep(key, window, ttl)
+  local left = redis.call('PTTL', key)
+  if left <= window / 1000 or left > window / 500 + 1 then
+    redis.call('PEXPIRE', key, ttl)
   end
 end
 
--- What the log of KEYS[i] says, at the time that it must be judged at:
---   now      the clock, or the time of the newest entry if the clock was set back
---   used     units in the window
---   entries  in all (with "extra", if there)
---   left     of these, by rank from 0, that left the window (with "extra", if there)
---   extra    units beyond one per entry still in the window; nil without a member "extra"
---   refunded entries that stay although they were refunded, from rank 1; only with extra
-local function read(key, window)
+-- Decides a call of one unit on one limit whose log has nothing unusual in it: by far the
+-- most calls. Returns false, having written nothing, if it is not such a call.
+local function decideSimple(key, max, window, ttl)
   local entries = redis.call('ZCARD', key)
-  local log = {key = key, window = window, now = now, used = entries, entries = entries, left = 0}
-  if entries == 0 then
-    return log
+  if entries > max or max == 0 then
+    return false
   end
-  -- On a machine whose clock was never set, now may be less than window.
-  if redis.call('ZCOUNT', key, '(' .. str(math.max(1, now - window)), str(now)) == entries then
-    return log
-  end
-  -- Something has left the window, or costs several units, or is ahead of the clock.
-  local newest = redis.call('ZRANGE', key, -1, -1)[1]
-  if at(newest) > now and tonumber(redis.call('ZSCORE', key, newest)) >= 1 then
-    log.now = at(newest)
-  end
-  log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, log.now - window)))
-  log.used = entries - log.left
-  if log.left > 0 and redis.call('ZRANGE', key, 0, 0)[1] == 'extra' then
-    log.extra = 0
-    log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
-    if log.used < log.left then
-      each(key, log.left, entries - 1, function(member)
-        log.extra = log.extra + units(member) - 1
-      end)
-    else
-      log.extra = -tonumber(redis.call('ZSCORE', key, 'extra')) - 0.5
-      each(key, 1 + log.refunded, log.left - 1, function(member)
-        log.extra = log.extra - (units(member) - 1)
-      end)
+  local leaves = window
+  if entries > 0 then
+    local oldest = redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')
+    local first = tonumber(oldest[2])
+    -- On a machine whose clock was never set, now may be less than window.
+    if first < 1 or first <= now - window or redis.call('ZCOUNT', key, '(' .. nowText, '+inf') > 0 then
+      seenKey, seenEntries, seenOldest = key, entries, oldest
+      return false
     end
-    log.used = log.used + log.extra
+    leaves = check(oldest[1], first) + window - now
+    if entries == max then
+      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = 0, entries, leaves, leaves
+      size = size + 4
+      return true
+    end
   end
-  return log
+  -- The first write: a Redis that is out of memory or read-only refuses it.
+  if redis.call('ZADD', key, 'NX', nowText, nowMember) == 0 then
+    return false
+  end
+  if entries > 0 then
+    keep(key, window, ttl)
+  else
+    redis.call('PEXPIRE', key, ttl)
+  end
+  reply[size + 1], reply[size + 2], reply[size + 3] = 1, entries + 1, leaves
+  size = size + 3
+  return true
 end
 
--- The time at which `need` of the units in the window will have left it.
-local function freed(log, need)
-  if need == 1 or not log.extra then
-    return at(redis.call('ZRANGE', log.key, log.left + need - 1, log.left + need - 1)[1]) + log.window
+-- Returns the function that decides any call. What it is made of is made only when a call
+-- needs it: to make it takes longer than to decide a simple one.
+local function general()
+  local function say(value)
+    size = size + 1
+    reply[size] = value
   end
-  local last
-  each(log.key, log.left, log.entries - 1, function(member)
-    last, need = member, need - units(member)
-    return need <= 0
-  end)
-  return at(last) + log.window
-end
 
--- Returns the digits of the new member.
-local function write(log, ttl)
-  -- This is the script's first write: a Redis that is out of memory or read-only
-  -- refuses it, and nothing has changed.
-  local suffix = cost > 1 and ('x' .. ARGV[2]) or ''
-  local score = str(log.now)
-  -- The counter after that of the last member of this microsecond, refunded ones too.
-  local function after(member)
-    return member and at(member) == log.now and tonumber(string.sub(member, 17, 19)) + 1 or 0
+  -- The time of the entry of that rank.
+  local function at(key, rank)
+    local entry = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
+    return check(entry[1], tonumber(entry[2]))
   end
-  local function afterRefunded()
-    if not log.extra or log.refunded == 0 then
+
+  -- The number of a hit in its microsecond.
+  local function numberOf(member, time)
+    return (struct.unpack('>I4', member) - time) % 4294967296
+  end
+
+  -- The score of an entry that was refunded before the clock had passed it: less than 1, in
+  -- the order of their times.
+  local function refundedScore(time)
+    return '0.0' .. string.format('%016.0f', time)
+  end
+
+  local function units(member)
+    return tonumber(string.sub(member, 6)) or 1
+  end
+
+  -- Calls visit(member, score) for the entries ranked from..to, in order, until it returns
+  -- true. Most visits end early, so the pages start small.
+  local function each(key, from, to, visit)
+    local page = 8
+    while from <= to do
+      local last = math.min(from + page - 1, to)
+      page = math.min(2 * page, 1024)
+      local entries = redis.call('ZRANGE', key, from, last, 'WITHSCORES')
+      for i = 1, #entries, 2 do
+        if visit(entries[i], entries[i + 1]) then
+          return
+        end
+      end
+      from = last + 1
+    end
+  end
+
+  -- What a log says, at the time that it must be judged at:
+  --   now      the clock, or the time of the newest entry if the clock was set back
+  --   entries  in all (with "extra", if there)
+  --   used     units in the window; only those of all entries until they are counted
+  --   left     entries that left the window, by rank from 0 (with "extra", if there); nil if
+  --            not counted yet, and there are some
+  --   oldest   time of the oldest entry in the window, if known
+  --   extra    units beyond one per entry still in the window; nil without a member "extra"
+  --   refunded entries that stay although they were refunded, from rank 1; only with extra
+  local function read(key, window)
+    local entries = seenKey == key and seenEntries or redis.call('ZCARD', key)
+    local log = {key = key, window = window, now = now, entries = entries, used = entries, left = 0}
+    if entries == 0 then
+      return log
+    end
+    local oldest = seenKey == key and seenOldest or redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')
+    seenKey = nil
+    local first = tonumber(oldest[2])
+    if first >= 1 and redis.call('ZCOUNT', key, '(' .. nowText, '+inf') == 0 then
+      -- By far the most common: no calls of several units, nothing ahead of the clock.
+      check(oldest[1], first)
+      if first > now - window then
+        log.oldest = first
+      else
+        log.left = nil
+      end
+      return log
+    end
+    if first < 1 and oldest[1] ~= 'extra' then
+      error({err = 'FOREIGN the sorted set is not a log'}) -- "extra" comes before all else below 1
+    end
+    local newest = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
+    if tonumber(newest[2]) >= 1 then
+      log.now = math.max(now, check(newest[1], tonumber(newest[2])))
+    end
+    -- On a machine whose clock was never set, now may be less than window.
+    log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, log.now - window)))
+    log.used = entries - log.left
+    if first < 0 then
+      log.extra = 0
+      log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
+      if log.used < log.left then
+        each(key, log.left, entries - 1, function(member)
+          log.extra = log.extra + units(member) - 1
+        end)
+      else
+        log.extra = -first - 0.5
+        each(key, 1 + log.refunded, log.left - 1, function(member)
+          log.extra = log.extra - (units(member) - 1)
+        end)
+      end
+      log.used = log.used + log.extra
+    end
+    return log
+  end
+
+  -- Counts the entries that left the window.
+  local function count(log)
+    if not log.left then
+      log.left = redis.call('ZCOUNT', log.key, '-inf', str(log.now - log.window))
+      log.used = log.entries - log.left
+    end
+  end
+
+  -- The time at which `need` of the units in the window will have left it. The log is counted.
+  local function freed(log, need)
+    if not log.extra then
+      if need == 1 then
+        log.oldest = log.oldest or at(log.key, log.left)
+        return log.oldest + log.window
+      end
+      return at(log.key, log.left + need - 1) + log.window
+    end
+    local last
+    each(log.key, log.left, log.entries - 1, function(member, score)
+      last, need = check(member, tonumber(score)), need - units(member)
+      return need <= 0
+    end)
+    return last + log.window
+  end
+
+  -- How long until the oldest counted hit leaves; 0 if there is none. The log is counted.
+  local function reset(log)
+    return log.used > 0 and freed(log, 1) - now or 0
+  end
+
+  -- The number after that of the last entry of this microsecond that was refunded.
+  local function afterRefunded(log)
+    if (log.refunded or 0) == 0 then
       return 0
     end
-    return after(redis.call('ZRANGE', log.key, refundedScore(score), refundedScore(score), 'BYSCORE')[1])
+    local score = refundedScore(log.now)
+    local last = redis.call('ZRANGE', log.key, score, score, 'BYSCORE')[1]
+    return last and numberOf(last, log.now) + 1 or 0
   end
-  local count = afterRefunded()
-  while count > 999 or redis.call('ZADD', log.key, 'NX', score, score .. string.format('%03d', count) .. suffix) == 0 do
-    if count <= 999 then
-      count = math.max(count + 1, after(redis.call('ZRANGE', log.key, -1, -1)[1]))
+
+  -- Writes hits into the log of limit i, and notes their receipts if these are not as
+  -- expected. Of the log, only used is right afterwards.
+  local numbers = {} -- the next number in this microsecond, by key
+  local function write(log, run, i, hits)
+    local cost = run.cost
+    local score = log.now == now and nowText or str(log.now)
+    local suffix = cost > 1 and 'x' .. str(cost) or ''
+    for hit = 0, hits - 1 do
+      local number = numbers[log.key] or afterRefunded(log)
+      -- The first of these is the call's first write: a Redis that is out of memory or
+      -- read-only refuses it, and nothing has changed.
+      while number > 4095 or redis.call('ZADD', log.key, 'NX', score, struct.pack('>I4', (log.now + number) % 4294967296) .. suffix) == 0 do
+        if number <= 4095 then
+          local newest = redis.call('ZRANGE', log.key, -1, -1, 'WITHSCORES')
+          number = math.max(number, tonumber(newest[2]) == log.now and numberOf(newest[1], log.now) or 0) + 1
+        else
+          -- The lower numbers of the next microsecond make members that this one has.
+          log.now = log.now + 1
+          score, number = str(log.now), 4095
+        end
+      end
+      numbers[log.key] = number + 1
+      if log.now ~= now or number ~= hit then
+        receipts[#receipts + 1] = {i - 1, hit, log.now, number}
+      end
     end
-    if count > 999 then
-      log.now = log.now + 1
-      score = str(log.now)
-      count = afterRefunded()
+
+    local first, kept = 0, 0
+    if log.extra then
+      if log.refunded > 0 then
+        kept = log.refunded - redis.call('ZREMRANGEBYSCORE', log.key, '(0', '(' .. refundedScore(now))
+        log.left = log.left - (log.refunded - kept)
+      end
+      first = 1 + kept
     end
-  end
-  local first, kept = 0, 0
-  if log.extra then
-    if log.refunded > 0 then
-      kept = log.refunded - redis.call('ZREMRANGEBYSCORE', log.key, '(0', '(' .. refundedScore(str(now)))
+    if log.left > first then
+      redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
     end
-    first = 1 + kept
-    log.left = log.left - (log.refunded - kept)
-  end
-  if log.left > first then
-    redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
-  end
-  if log.extra or cost > 1 then
-    local extra = (log.extra or 0) + cost - 1
-    if extra + kept > 0 then
-      redis.call('ZADD', log.key, string.format('%.1f', -extra - 0.5), 'extra')
+    if log.extra or cost > 1 then
+      local extra = (log.extra or 0) + hits * (cost - 1)
+      if extra + kept > 0 then
+        redis.call('ZADD', log.key, string.format('%.1f', -extra - 0.5), 'extra')
+      else
+        redis.call('ZREM', log.key, 'extra')
+      end
+    end
+    log.used = log.used + hits * cost
+
+    if log.entries > 0 then
+      keep(log.key, run.windows[i], run.ttls[i])
     else
-      redis.call('ZREM', log.key, 'extra')
+      redis.call('PEXPIRE', log.key, run.ttls[i])
     end
   end
-  redis.call('PEXPIRE', log.key, ttl)
-  return score .. string.format('%03d', count)
-end
 
-local logs, reply = {}, {}
-local allowed = true
-for i, key in ipairs(KEYS) do
-  local max, window = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  local log = read(key, window)
-  local need = log.used + cost - max
-  local retry, reset = 0, 0
-  if log.used > 0 then
-    reset = freed(log, 1) - now
-  end
-  if cost > max then
-    retry = window
-  elseif need > 0 then
-    retry = need == 1 and reset or freed(log, need) - now
-  end
-  allowed = allowed and retry == 0
-  logs[i] = log
-  reply[4 * i - 3], reply[4 * i - 2], reply[4 * i - 1], reply[4 * i] = log.used, retry, reset, 0
-end
-
-if allowed and ARGV[1] == 'take' then
-  for i, log in ipairs(logs) do
-    reply[4 * i] = write(log, ARGV[3 * i + 2])
-    reply[4 * i - 3] = log.used + cost
-    if log.used == 0 then
-      reply[4 * i - 1] = log.now - now + log.window
+  -- Decides any call, `times` times.
+  return function(keys, run)
+    local cost, hits = run.cost, run.times
+    local logs = {}
+    for i, key in ipairs(keys) do
+      local log = read(key, run.windows[i])
+      logs[i] = log
+      count(log)
+      local max = run.maxs[i]
+      if log.used + cost * hits > max then
+        hits = cost > max and 0 or math.min(hits, math.max(0, math.floor((max - log.used) / cost)))
+      end
+    end
+    local resets = {}
+    if hits > 0 and not run.peek then
+      for i, log in ipairs(logs) do
+        resets[i] = log.used > 0 and reset(log) or log.window
+      end
+      for i, log in ipairs(logs) do
+        write(log, run, i, hits)
+      end
+    end
+    say(hits)
+    local refused = hits < run.times
+    for i, log in ipairs(logs) do
+      if refused and resets[i] then
+        log = read(log.key, log.window)
+        logs[i] = log
+      end
+      if refused then
+        count(log)
+      end
+      say(log.used)
+      say(resets[i] or reset(log))
+    end
+    if refused then
+      for i, log in ipairs(logs) do
+        local need = log.used + cost - run.maxs[i]
+        if cost > run.maxs[i] then
+          say(log.window)
+        elseif need > 0 then
+          say(freed(log, need) - now)
+        else
+          say(0)
+        end
+      end
     end
   end
+end
+
+local mode, decide = ARGV[1], nil
+local arg, key, call = 2, 1, 0
+while ARGV[arg] do
+  local n = tonumber(ARGV[arg + 3])
+  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and mode == 'take'
+  local max, window, ttl = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), ARGV[arg + 6]
+  local run
+  for _ = 1, tonumber(ARGV[arg]) do
+    local said, noted = size, #receipts
+    local ok, done = true, false
+    if simple then
+      ok, done = pcall(decideSimple, KEYS[key], max, window, ttl)
+    end
+    if ok and not done then
+      if not run then
+        run = {
+          times = tonumber(ARGV[arg + 1]), cost = tonumber(ARGV[arg + 2]), peek = mode == 'peek',
+          maxs = {}, windows = {}, ttls = {},
+        }
+        for i = 1, n do
+          local limit = arg + 1 + 3 * i
+          run.maxs[i], run.windows[i], run.ttls[i] = tonumber(ARGV[limit]), tonumber(ARGV[limit + 1]), ARGV[limit + 2]
+        end
+      end
+      local keys = {}
+      for i = 1, n do
+        keys[i] = KEYS[key + i - 1]
+      end
+      decide = decide or general()
+      ok, done = pcall(decide, keys, run)
+    end
+    if not ok then
+      for i = #receipts, noted + 1, -1 do
+        receipts[i] = nil
+      end
+      reply[said + 1], reply[said + 2] = -1, type(done) == 'table' and done.err or tostring(done)
+      size = said + 2
+    end
+    for i = noted + 1, #receipts do
+      table.insert(receipts[i], 1, call)
+    end
+    key, call = key + n, call + 1
+  end
+  arg = arg + 4 + 3 * n
+end
+for _, receipt in ipairs(receipts) do
+  for _, value in ipairs(receipt) do
+    size = size + 1
+    reply[size] = value
+  end
+end
+for i = size + 1, #reply do
+  reply[i] = nil -- what a call had said before it failed
 end
 return reply

@@ -58,7 +58,7 @@ type Reason string
 const (
 	ReasonAllowed  Reason = "allowed"   // the store allowed the call, and counted it unless it was a peek
 	ReasonLimited  Reason = "limited"   // the store refused the call
-	ReasonCached   Reason = "cached"    // refused without asking the store, which would refuse it
+	ReasonCached   Reason = "cached"    // refused without asking Redis, which would refuse it: see [RedisStore]
 	ReasonFallback Reason = "fallback"  // another store decided, because the store could not
 	ReasonFailOpen Reason = "fail-open" // allowed uncounted, because no store could decide
 	ReasonShadow   Reason = "shadow"    // allowed by [Limiter.SetShadow]; would have been refused
@@ -126,6 +126,15 @@ func (s Status) decision(granted int64) Decision {
 		ResetAfter: s.ResetAfter,
 		receipt:    s.Receipt,
 	}
+}
+
+// setReceipt replaces the receipt of one limit.
+func (d *Decision) setReceipt(limit int, receipt int64) {
+	if d.statuses != nil {
+		d.statuses[limit].Receipt = receipt
+		return
+	}
+	d.receipt = receipt
 }
 
 var keySeed = maphash.MakeSeed()

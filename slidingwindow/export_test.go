@@ -1,7 +1,9 @@
 package slidingwindow
 
 import (
+	"context"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -17,9 +19,9 @@ var (
 )
 
 // NewRedisStoreWithClock is NewRedisStore on a clock that the test sets: the hash
-// clockKey, with the seconds in field s and the microseconds in field us. All else of
-// the script is what users run.
-func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey string) (*RedisStore, error) {
+// clockKey, with the seconds in field s and the microseconds in field us, which now tells
+// too. All else of the script is what users run.
+func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey string, now func() time.Time) (*RedisStore, error) {
 	onClock := func(script string) string {
 		const clock = "redis.call('TIME')"
 		if strings.Count(script, clock) != 1 {
@@ -27,7 +29,36 @@ func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey 
 		}
 		return strings.Replace(script, clock, "redis.call('HMGET', '"+clockKey+"', 's', 'us')", 1)
 	}
-	return newRedisStore(client, config, onClock(decideScript), onClock(refundScript))
+	store, err := newRedisStore(client, config, onClock(decideScript), onClock(refundScript))
+	if err == nil {
+		store.now = now
+	}
+	return store, err
+}
+
+// Remember is what follows a refusal by Redis; meanwhile runs while it is under way.
+func (s *RedisStore) Remember(req Request, d Decision, meanwhile ...func()) {
+	a := attempt{shard: s.refused.shard(req.Key), sent: s.now()}
+	_, a.epoch = a.shard.find(req)
+	for _, f := range meanwhile {
+		f()
+	}
+	s.remember(req, d, a)
+}
+
+// CacheTried is how many questions show that a client has no cache.
+const CacheTried = cacheProbes
+
+// Refusals is how many refusals the store remembers.
+func (s *RedisStore) Refusals() int {
+	refusals := 0
+	for i := range s.refused.shards {
+		shard := &s.refused.shards[i]
+		shard.mu.Lock()
+		refusals += shard.count
+		shard.mu.Unlock()
+	}
+	return refusals
 }
 
 // Keys is how many keys the store remembers.
@@ -54,4 +85,26 @@ func (s *MemoryStore) Entries() int {
 		s.shards[i].mu.Unlock()
 	}
 	return entries
+}
+
+// DecideTogether decides requests in one batch, in their order.
+func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([]Decision, []error) {
+	calls := make([]*call, len(requests))
+	plans := map[*Limit]*plan{} // calls of one Limiter have one plan
+	for i, req := range requests {
+		p := plans[&req.Limits[0]]
+		if p == nil {
+			p = req.planned()
+			plans[&req.Limits[0]] = p
+		}
+		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, done: make(chan struct{}, 1)}
+	}
+	s.decideTogether(ctx, calls)
+	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
+	for i, c := range calls {
+		<-c.done
+		c.decision.takenFrom(requests[i].Key)
+		decisions[i], errs[i] = c.decision, c.err
+	}
+	return decisions, errs
 }

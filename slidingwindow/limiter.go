@@ -8,11 +8,12 @@ import (
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
-// store's, and one round trip to Redis; two if Redis does not know the script yet. All
-// methods are safe for concurrent use.
+// store's, and one round trip to Redis; two if Redis does not know the script yet, and none
+// for a refusal that [RedisStore] knows to stand. All methods are safe for concurrent use.
 type Limiter struct {
 	store    Store
 	limits   []Limit
+	plan     *plan
 	switches *switches // nil only if the Limiter was not made with New
 }
 
@@ -36,7 +37,7 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 		return nil, err
 	}
 	warnOfMistakes(store, named)
-	return &Limiter{store: store, limits: named, switches: &switches{}}, nil
+	return &Limiter{store: store, limits: named, plan: newPlan(named), switches: &switches{}}, nil
 }
 
 // With returns a Limiter of other limits over the same store, for limits that are known
@@ -52,7 +53,7 @@ func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: l.store, limits: named, switches: l.switches}, nil
+	return &Limiter{store: l.store, limits: named, plan: newPlan(named), switches: l.switches}, nil
 }
 
 // isNil tells whether there is no store, be it that a nil pointer is in its place.
@@ -116,14 +117,14 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, er
 			return Decision{}, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
 		}
 	}
-	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n})
+	return l.take(ctx, Request{Key: key, Limits: l.limits, plan: l.plan, Cost: n})
 }
 
 // Peek tells what Allow would answer, and takes nothing. Its errors are those of
 // AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
 // again until the store's timeout, where AllowN fails at once.
 func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
-	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
+	return l.take(ctx, Request{Key: key, Limits: l.limits, plan: l.plan, Cost: 1, Peek: true})
 }
 
 // Refund gives back exactly the units that the call of d took from key, as if that call

@@ -3,11 +3,13 @@ package slidingwindow
 import (
 	"context"
 	"crypto/fips140"
-	_ "embed"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -17,6 +19,9 @@ const (
 	defaultPrefix  = "rl"
 	defaultTimeout = 250 * time.Millisecond
 	maxPrefixBytes = 64
+
+	defaultBatchSize       = 256
+	defaultBatchesInFlight = 2
 )
 
 // RedisConfig has the settings of a [RedisStore]. The zero value is valid.
@@ -27,10 +32,20 @@ type RedisConfig struct {
 	// "rl".
 	Prefix string
 
-	// Timeout bounds each call to Redis, besides the deadline of the caller's
-	// context. A call that takes longer gives ErrStoreUnavailable. 0 stands for the
-	// default, a negative value is an error. Defaults to 250ms.
+	// Timeout bounds each call, besides the caller's context: one that takes longer gives
+	// ErrStoreUnavailable. 0 stands for the default, a negative value is an error.
+	// Defaults to 250ms.
 	Timeout time.Duration
+
+	// BatchSize is how many calls share a command at most: 1 or more. Redis serves
+	// nobody else while it decides a batch, for about 5 us a call. 0 stands for the default, a
+	// negative value is an error. Defaults to 256.
+	BatchSize int
+
+	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
+	// each slot: 1 or more. 0 stands for the default, a negative value is an error. Defaults
+	// to 2.
+	BatchesInFlight int
 }
 
 // RedisStore is a [Store] that keeps the logs in Redis, so that all processes that
@@ -38,33 +53,66 @@ type RedisConfig struct {
 // clock of the Redis server. It needs Redis 7.0 or Valkey 7.2 or later, as a single
 // server, behind Sentinel or as a Cluster.
 //
+// # Batches
+//
+// Calls that are made at the same time in one process share a command: while two batches are
+// under way the next one gathers, and is decided in the order in which its calls came. No
+// call waits for a timer, and while few are made each goes by itself. In a Cluster a
+// batch is of one slot. Each call has its own answer or error. One whose context ends
+// leaves at once; if it was not sent yet it takes nothing.
+//
+// # Logs
+//
 // A log is one sorted set, with one entry for each allowed call of the last window:
-// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 40 if
-// the call took several units, and about 130 bytes each beyond. It expires by itself, at
-// most two windows after the last allowed call. What a call costs Redis hardly grows with
+// about 17 bytes each up to 128 entries (the server's zset-max-listpack-entries), 21 if
+// the call took several units, and about 105 bytes each beyond. It expires by itself, one
+// to two windows after the last allowed call. What a call costs Redis hardly grows with
 // the log, unless there are calls of several units in it: to count, a call then reads the
 // entries inside or outside of the window, whichever are fewer (an allowed call removes
 // those outside), and a refusal those that must leave before the cost fits.
+//
+// # Cached refusals
+//
+// A refusal writes nothing, so it stands until a hit leaves the window or somebody resets
+// or refunds the key. The store remembers up to 100,000 refusals, of
+// about 1 kB each, and gives one again to the
+// same call of the same key without a command, with [ReasonCached] and the RetryAfter that is
+// left. For that it asks once more through the client-side cache of rueidis
+// (Client.DoCache): Redis then tells the client of each write to that log. So a Reset or a
+// Refund reopens the key at once in its own process, and in another as soon as the word of
+// Redis has come. How long a refusal stands is counted on the process's monotonic clock, from
+// before Redis was asked. After 10 seconds Redis is asked again: its clock may have leapt
+// forward, or its word been lost. Of several limits, Redis tells of the one that refused; what
+// the Decision says of the others may be 10 seconds old. Peek always asks.
+//
+// A client without that cache (ClientOption.DisableCache, AlwaysRESP2) is noticed after some
+// hundred refusals, and Redis is then asked each time; so it is in FIPS 140 mode, for want
+// of the script's SHA-1. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
+// BCAST must cover the Prefix of the store: else a reopened key can stay refused for up to 10
+// seconds.
 type RedisStore struct {
 	client  rueidis.Client
 	prefix  string
 	timeout time.Duration
+	batches groupLimits
 	take    *rueidis.Lua
 	peek    *rueidis.Lua
 	refund  *rueidis.Lua
+
+	groups []atomic.Pointer[group] // by slot in a Cluster, else one
+	closed atomic.Bool
+
+	// The server is of a Cluster, although the client does not know: no batches then.
+	crossSlot atomic.Bool
+
+	scriptSHA string // of take and peek; "" where only Redis may compute it
+	refused   *refusedQuestions
+	now       func() time.Time // how long refusals are remembered; nothing is decided on it
 
 	watchedNames
 }
 
 var _ Store = (*RedisStore)(nil)
-
-var (
-	//go:embed decide.lua
-	decideScript string
-
-	//go:embed refund.lua
-	refundScript string
-)
 
 // NewRedisStore returns a Store over a client, which it does not own: close the
 // client yourself, after the last call. It makes no call to Redis. Its errors match
@@ -76,6 +124,8 @@ var (
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
 	return newRedisStore(client, config, decideScript, refundScript)
 }
+
+const clusterSlots = 16384
 
 func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund string) (*RedisStore, error) {
 	var errs []error
@@ -96,153 +146,182 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		errs = append(errs, fmt.Errorf("%w: RedisConfig.Timeout is %v; allowed: more than 0s (0s stands for the default of %v)",
 			ErrInvalidConfig, config.Timeout, defaultTimeout))
 	}
+	batches := groupLimits{singles: singlesUnderWay, batches: config.BatchesInFlight, size: config.BatchSize}
+	for _, setting := range []struct {
+		name      string
+		value     *int
+		byDefault int
+	}{{"BatchSize", &batches.size, defaultBatchSize}, {"BatchesInFlight", &batches.batches, defaultBatchesInFlight}} {
+		if *setting.value < 0 {
+			errs = append(errs, fmt.Errorf("%w: RedisConfig.%s is %d; allowed: 1 or more (0 stands for the default of %d)",
+				ErrInvalidConfig, setting.name, *setting.value, setting.byDefault))
+		}
+		if *setting.value == 0 {
+			*setting.value = setting.byDefault
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	// A script is known by its SHA-1. Computing one panics where only FIPS 140
 	// algorithms are allowed; Redis then does it.
 	sha1FromRedis := rueidis.WithLoadSHA1(fips140.Enabled())
-	return &RedisStore{
+	scriptSHA := ""
+	if !fips140.Enabled() {
+		sum := sha1.Sum([]byte(decide))
+		scriptSHA = hex.EncodeToString(sum[:])
+	}
+	s := &RedisStore{
 		client:  client,
 		prefix:  config.Prefix,
 		timeout: config.Timeout,
+		batches: batches,
 		// Not the retryable kind: a call that timed out may have been counted, and
 		// would be counted twice.
 		take: rueidis.NewLuaScript(decide, sha1FromRedis),
 		peek: rueidis.NewLuaScriptReadOnly(decide, sha1FromRedis),
 		// A refund that comes twice gives back once.
-		refund: rueidis.NewLuaScriptRetryable(refund, sha1FromRedis),
-	}, nil
+		refund:    rueidis.NewLuaScriptRetryable(refund, sha1FromRedis),
+		scriptSHA: scriptSHA,
+		refused:   newRefusedQuestions(),
+		now:       time.Now,
+	}
+	slots := 1
+	if client.Mode() == rueidis.ClientModeCluster {
+		slots = clusterSlots
+	}
+	s.groups = make([]atomic.Pointer[group], slots)
+	return s, nil
 }
 
-// Take implements [Store] in one command: EVALSHA, or EVALSHA_RO to peek. It is sent
-// once more, as EVAL, to a server that does not know the script yet.
+// Take implements [Store]. A refusal that still stands takes no command. Other calls are
+// decided in one command, EVALSHA, together with those that are made at the same time, or in
+// an EVALSHA_RO of its own to peek. A command is sent once more, as EVAL, to a server that
+// does not know the script yet.
 func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
-	script, mode := s.take, "take"
+	switch {
+	case s.closed.Load():
+		return Decision{}, errClosed
+	case ctx.Err() != nil:
+		return Decision{}, contextEnded(ctx)
+	}
+	c := &call{key: req.Key, plan: req.planned(), cost: req.Cost}
 	if req.Peek {
-		script, mode = s.peek, "peek"
+		return s.look(ctx, c)
 	}
-	args := make([]string, 0, 2+3*len(req.Limits))
-	args = append(args, mode, strconv.FormatInt(req.Cost, 10))
-	for _, limit := range req.Limits {
-		args = append(args,
-			strconv.FormatInt(limit.Max, 10),
-			strconv.FormatInt(limit.Window.Microseconds(), 10),
-			strconv.FormatInt(timeToLive(limit.Window).Milliseconds(), 10))
+	began := time.Now()
+	d, attempt, err := s.stillRefused(ctx, req)
+	if err != nil || d.Reason != "" {
+		return d, err
 	}
-	var reply []int64
-	err := s.bounded(ctx, func(ctx context.Context) (err error) {
-		reply, err = script.Exec(ctx, s.client, s.keys(req.Key, req.Limits), args).AsIntSlice()
-		return err
-	})
+	if d, err = s.groupOf(req.Key).do(ctx, c, s.timeout-time.Since(began), s.crossSlot.Load()); err == nil {
+		s.remember(req, d, attempt)
+	}
+	return d, err
+}
+
+// look peeks.
+func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
+	entries := []joined{{key: c.key, plan: c.plan, cost: c.cost, calls: []*call{c}}}
+	err := s.bounded(ctx, func(ctx context.Context) error { return s.ask(ctx, s.peek, modePeek, entries) })
+	if err == nil {
+		err = c.err
+	}
 	if err != nil {
 		return Decision{}, err
 	}
-	return decisionOf(req, reply)
+	return c.decision, nil
+}
+
+// ask decides the calls of the entries in one command.
+func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, mode string, entries []joined) error {
+	keys, args := s.question(mode, entries)
+	reply, err := script.Exec(ctx, s.client, keys, args).ToArray()
+	if err != nil {
+		return err
+	}
+	return answer(mode, entries, reply)
+}
+
+// decideTogether is the group's send.
+func (s *RedisStore) decideTogether(ctx context.Context, calls []*call) {
+	err := s.ask(ctx, s.take, modeTake, newBatch(calls).entries)
+	if isCrossSlot(err) && len(calls) > 1 {
+		s.crossSlot.Store(true)
+		var all sync.WaitGroup
+		for _, c := range calls {
+			all.Go(func() { s.decideTogether(ctx, []*call{c}) })
+		}
+		all.Wait()
+		return
+	}
+	if err != nil {
+		err = s.commandFailure(err)
+	}
+	for _, c := range calls {
+		if err != nil {
+			c.err = err
+		}
+		if c.err != nil {
+			c.decision = Decision{}
+		}
+		c.finish()
+	}
+}
+
+// groupOf returns the group that decides calls of the key. In a Cluster a command is for the
+// keys of one slot, so each slot that is in use has a group.
+func (s *RedisStore) groupOf(key string) *group {
+	slot := 0
+	if len(s.groups) > 1 {
+		command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
+		slot = int(command.Slot())
+	}
+	if g := s.groups[slot].Load(); g != nil {
+		return g
+	}
+	s.groups[slot].CompareAndSwap(nil, newGroup(s.batches, s.timeout, s.decideTogether))
+	return s.groups[slot].Load()
+}
+
+// Close waits for the calls of Take that are under way, but for peeks. Later ones fail with
+// [ErrStoreUnavailable]. It does not close the client.
+func (s *RedisStore) Close() {
+	s.closed.Store(true)
+	for slot := range s.groups {
+		// Whoever comes for the first time finds it closed, too.
+		s.groups[slot].CompareAndSwap(nil, &group{closed: true})
+		s.groups[slot].Load().close()
+	}
 }
 
 // Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken.
 func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	escaped := escapeKey(key)
-	var keys, members []string
+	var keys, entries []string
 	for _, status := range d.Statuses() {
 		if status.Receipt == 0 {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		members = append(members, logMember(status.Receipt, d.Granted))
+		score, member := logEntry(status.Receipt, d.Granted)
+		entries = append(entries, score, member)
 	}
 	if len(keys) == 0 {
 		return nil
 	}
+	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.refund.Exec(ctx, s.client, keys, members).Error()
+		return s.refund.Exec(ctx, s.client, keys, entries).Error()
 	})
-}
-
-// logMember is the member of the entry that decide.lua made for a call.
-func logMember(receipt, units int64) string {
-	member := fmt.Sprintf("%019d", receipt)
-	if units > 1 {
-		member += "x" + strconv.FormatInt(units, 10)
-	}
-	return member
 }
 
 // Reset implements [Store] in one command.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
+	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.client.Do(ctx, s.client.B().Unlink().Key(s.keys(key, limits)...).Build()).Error()
+		return s.client.Do(ctx, s.client.B().Unlink().Key(s.appendKeys(nil, key, limits)...).Build()).Error()
 	})
-}
-
-func (s *RedisStore) keys(key string, limits []Limit) []string {
-	escaped := escapeKey(key)
-	keys := make([]string, len(limits))
-	for i, limit := range limits {
-		keys[i] = redisKey(s.prefix, escaped, limit.Name)
-	}
-	return keys
-}
-
-// bounded runs one call to Redis under the store's timeout and names its error.
-func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) error) error {
-	if ctx.Err() != nil {
-		return contextEnded(ctx)
-	}
-	bound, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err := call(bound)
-	// rueidis gives up a little before the deadline when it knows that it cannot meet it.
-	late := errors.Is(err, context.DeadlineExceeded)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil, late && endsFirst(ctx, bound):
-		return contextEnded(ctx)
-	case isForeignData(err):
-		return fmt.Errorf("%w: %w", ErrForeignData, err)
-	case late:
-		return fmt.Errorf("%w: no answer from redis within %v: %w", ErrStoreUnavailable, s.timeout, err)
-	default:
-		return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)
-	}
-}
-
-// endsFirst tells whether the caller's deadline, not the store's timeout, bounds the
-// call.
-func endsFirst(caller, bound context.Context) bool {
-	callers, has := caller.Deadline()
-	bounds, _ := bound.Deadline()
-	return has && !callers.After(bounds)
-}
-
-// isForeignData tells whether Redis or the script found no log under the key. The
-// errors carry a suffix that names the script, hence the prefixes.
-func isForeignData(err error) bool {
-	redisErr, ok := rueidis.IsRedisErr(err)
-	return ok && (strings.HasPrefix(redisErr.Error(), "WRONGTYPE") || strings.HasPrefix(redisErr.Error(), "FOREIGN"))
-}
-
-// decisionOf reads the reply of decide.lua.
-func decisionOf(req Request, reply []int64) (Decision, error) {
-	if len(reply) != 4*len(req.Limits) {
-		return Decision{}, fmt.Errorf("%w: redis answered %d values, not %d", ErrStoreUnavailable, len(reply), 4*len(req.Limits))
-	}
-	statuses := make([]Status, len(req.Limits))
-	allowed := true
-	for i, limit := range req.Limits {
-		used, retry, reset, receipt := reply[4*i], reply[4*i+1], reply[4*i+2], reply[4*i+3]
-		statuses[i] = Status{
-			Limit:      limit,
-			Remaining:  max(0, limit.Max-used),
-			RetryAfter: time.Duration(retry) * time.Microsecond,
-			ResetAfter: time.Duration(reset) * time.Microsecond,
-			Receipt:    receipt,
-		}
-		allowed = allowed && retry == 0
-	}
-	return NewDecision(req.granted(allowed), statuses...), nil
 }
 
 // timeToLive is how long Redis keeps a log after an allowed call: two windows, in

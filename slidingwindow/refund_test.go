@@ -127,7 +127,8 @@ func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
 	header, _, ok := strings.Cut(slidingwindow.RefundScript, "\n\n")
 	require.True(t, ok, "a header, then an empty line")
 	require.Contains(t, header, "-- KEYS[1..n] ")
-	require.Contains(t, header, "-- ARGV[i] ")
+	require.Contains(t, header, "-- ARGV[2i-1] ")
+	require.Contains(t, header, "-- ARGV[2i] ")
 	require.Contains(t, header, "-- RETURNS     how many")
 
 	server, err := redisserver.Start(t.Context())
@@ -138,16 +139,21 @@ func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
 	d, err := l.AllowN(t.Context(), "k", 4)
 	require.NoError(t, err)
 	keys := []string{slidingwindow.RedisKey(prefix, "k", "10-per-1m"), slidingwindow.RedisKey(prefix, "k", "20-per-1h")}
-	var members []string
+	var entries []string
 	for _, key := range keys {
-		member, err := do(t, client, "ZRANGE", key, "-1", "-1").AsStrSlice()
+		entry, err := do(t, client, "ZRANGE", key, "-1", "-1", "WITHSCORES").ToArray()
 		require.NoError(t, err)
-		require.Regexp(t, `^[0-9]{19}x4$`, member[0])
-		members = append(members, member[0])
+		pair, err := entry[0].AsStrSlice()
+		require.NoError(t, err)
+		require.Len(t, pair[0], 6, "4 bytes, and the units")
+		require.True(t, strings.HasSuffix(pair[0], "x4"))
+		score, err := strconv.ParseFloat(pair[1], 64)
+		require.NoError(t, err)
+		entries = append(entries, strconv.FormatFloat(score, 'f', 0, 64), pair[0])
 	}
 	sent, _ := monitored(t, server.URL(), server.Addr(), func() { require.NoError(t, l.Refund(t.Context(), "k", d)) })
 	command := sent[len(sent)-1]
-	assert.Equal(t, append(append([]string{"2"}, keys...), members...), command[2:])
+	assert.Equal(t, append(append([]string{"2"}, keys...), entries...), command[2:])
 	found, err := do(t, client, command...).AsInt64()
 	require.NoError(t, err)
 	assert.Zero(t, found, "they are out already")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
+	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -83,11 +85,11 @@ func TestEachCallIsOneCommand(t *testing.T) {
 
 	sent, ran := monitored(t, server.URL(), server.Addr(), call(true))
 	assert.Equal(t, []string{"EVALSHA"}, names(sent))
-	assert.Equal(t, []string{"TIME", "ZCARD", "ZCOUNT", "ZRANGE", "ZADD", "PEXPIRE"}, names(ran), "what an allowed call costs in Redis")
+	assert.Equal(t, []string{"TIME", "ZCARD", "ZRANGE", "ZCOUNT", "ZADD", "PTTL"}, names(ran), "what an allowed call costs in Redis")
 
 	sent, ran = monitored(t, server.URL(), server.Addr(), call(false))
 	assert.Equal(t, []string{"EVALSHA"}, names(sent))
-	assert.Equal(t, []string{"TIME", "ZCARD", "ZCOUNT", "ZRANGE"}, names(ran), "a refused call reads only, and no more")
+	assert.Equal(t, []string{"TIME", "ZCARD", "ZRANGE", "ZCOUNT"}, names(ran), "a refused call reads only, and no more")
 
 	sent, _ = monitored(t, server.URL(), server.Addr(), func() {
 		_, err := l.Peek(t.Context(), "k")
@@ -107,7 +109,7 @@ func TestEachCallIsOneCommand(t *testing.T) {
 	h.Advance(30 * time.Second)
 	_, ran = monitored(t, server.URL(), server.Addr(), call(true))
 	const clock = "HMGET" // in place of TIME
-	assert.Equal(t, []string{clock, "ZCARD", "ZCOUNT", "ZRANGE", "ZCOUNT", "ZRANGE", "ZRANGE", "ZADD", "ZREMRANGEBYRANK", "PEXPIRE"},
+	assert.Equal(t, []string{clock, "ZCARD", "ZRANGE", "ZCOUNT", "ZCOUNT", "ZRANGE", "ZADD", "ZREMRANGEBYRANK", "PTTL"},
 		names(ran), "what an allowed call costs once hits leave the window")
 }
 
@@ -117,49 +119,63 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	t.Parallel()
 	header, _, ok := strings.Cut(slidingwindow.DecideScript, "\n\n")
 	require.True(t, ok, "a header, then an empty line")
-	require.Contains(t, header, "-- KEYS[1..n] ")
-	require.Regexp(t, `(?m)^-- RETURNS +4n integers`, header)
-	arg := regexp.MustCompile(`(?m)^-- ARGV\[([0-9]*)(i?)(?:\+([0-9]+))?\]`).FindAllStringSubmatch(header, -1)
+	for _, part := range []string{
+		`KEYS +the log of each limit of each call`, `ARGV\[1\] +mode: "take", or "peek"`, `ARGV\[2\.\.\.\] +runs of calls`,
+		` +calls `, ` +times `, ` +cost `, ` +n `, ` +max `, ` +window `, ` +ttl `,
+		`RETURNS +the time \(us\)`, ` +granted `, ` +n times +used .* reset `, ` +n times, .* retry `, ` +call, limit, hit`,
+	} {
+		assert.Regexp(t, `(?m)^-- `+part, header)
+	}
 
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
 	client := redistest.Connect(t, server.URL())
-	limits := []slidingwindow.Limit{slidingwindow.PerMinute(10), slidingwindow.PerHour(20), slidingwindow.PerDay(30)}
-	for n := 1; n <= len(limits); n++ {
-		documented := map[int]bool{}
-		for _, a := range arg {
-			factor, err := strconv.Atoi(a[1])
-			require.NoError(t, err)
-			plus, _ := strconv.Atoi(a[3]) // "" is 0
-			if a[2] == "" {
-				documented[factor] = true
-				continue
-			}
-			for i := 1; i <= n; i++ {
-				documented[factor*i+plus] = true
-			}
-		}
-		l, prefix := newRedisLimiter(t, client, limits[:n]...)
-		sent, _ := monitored(t, server.URL(), server.Addr(), func() {
-			_, err := l.AllowN(t.Context(), "k", 4)
-			require.NoError(t, err)
-		})
-		command := sent[len(sent)-1] // the first call of all is sent twice, to load the script
-		require.Equal(t, strconv.Itoa(n), command[2])
-		keys, argv := command[3:3+n], command[3+n:]
-		require.Len(t, documented, len(argv), "as many ARGV as documented for %d limits", n)
-		require.Equal(t, []string{"take", "4"}, argv[:2], "ARGV[1] and ARGV[2]")
-		for i, limit := range limits[:n] {
-			assert.Equal(t, slidingwindow.RedisKey(prefix, "k", limit.Name), keys[i])
-			assert.Equal(t, []string{
-				strconv.FormatInt(limit.Max, 10),
-				strconv.FormatInt(limit.Window.Microseconds(), 10),
-				strconv.FormatInt(2*limit.Window.Milliseconds(), 10),
-			}, argv[3*i+2:3*i+5], "max, window (us) and time to live (ms) of limit %d", i+1)
-		}
-		reply, err := do(t, client, command...).AsIntSlice()
-		require.NoError(t, err)
-		assert.Len(t, reply, 4*n)
+	h, prefix := redisHarness(t, client)
+	store := h.Store.(*slidingwindow.RedisStore)
+	minute, hour := slidingwindow.PerMinute(10), slidingwindow.PerHour(20)
+	l := newLimiter(t, store, minute, hour)
+	_, err = l.Allow(t.Context(), "loads the script")
+	require.NoError(t, err)
+	both, one := l.Limits(), []slidingwindow.Limit{hour}
+	sent, _ := monitored(t, server.URL(), server.Addr(), func() {
+		_, errs := store.DecideTogether(t.Context(),
+			slidingwindow.Request{Key: "a", Limits: both, Cost: 4}, slidingwindow.Request{Key: "b", Limits: one, Cost: 1},
+			slidingwindow.Request{Key: "c", Limits: both, Cost: 4})
+		require.Equal(t, make([]error, 3), errs)
+	})
+	require.Len(t, sent, 1)
+	command := sent[0]
+	name := func(key string, limit slidingwindow.Limit) string {
+		return slidingwindow.RedisKey(prefix, key, limit.Name)
 	}
+	ofMinute, ofHour := []string{"10", "60000000", "120000"}, []string{"20", "3600000000", "7200000"}
+	assert.Equal(t, slices.Concat(
+		[]string{"5", name("a", minute), name("a", hour), name("b", hour), name("c", minute), name("c", hour), "take"},
+		[]string{"1", "1", "4", "2"}, ofMinute, ofHour,
+		[]string{"1", "1", "1", "1"}, ofHour,
+		[]string{"1", "1", "4", "2"}, ofMinute, ofHour,
+	), command[2:])
+
+	// The same once more: the calls of 4 are refused by the minute at the third time.
+	reply := func() []int64 {
+		values, err := do(t, client, command...).AsIntSlice()
+		require.NoError(t, err)
+		return values
+	}
+	now := storetest.Epoch.UnixMicro()
+	assert.Equal(t, []int64{now,
+		1, 8, 60_000_000, 8, 3_600_000_000,
+		1, 2, 3_600_000_000,
+		1, 8, 60_000_000, 8, 3_600_000_000,
+		0, 0, 0, now, 1, 0, 1, 0, now, 1, // the second hits of this microsecond
+		1, 0, 0, now, 1,
+		2, 0, 0, now, 1, 2, 1, 0, now, 1,
+	}, reply())
+	h.Advance(time.Second)
+	assert.Equal(t, []int64{now + 1_000_000,
+		0, 8, 59_000_000, 8, 3_599_000_000, 59_000_000, 0,
+		1, 3, 3_599_000_000,
+		0, 8, 59_000_000, 8, 3_599_000_000, 59_000_000, 0,
+	}, reply())
 }

@@ -23,7 +23,7 @@ func decisionFields(t *testing.T, h Harness) {
 	assert.Equal(t, []slidingwindow.Status{
 		{Limit: minute, Remaining: 1, ResetAfter: time.Minute},
 		{Limit: hour, Remaining: 8, ResetAfter: time.Hour},
-	}, withoutReceipts(d).Statuses())
+	}, WithoutReceipts(d).Statuses())
 	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 	assert.Equal(t, minute, d.Limit, "the limit with the least left binds")
 	assert.EqualValues(t, 1, d.Remaining)

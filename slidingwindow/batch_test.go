@@ -1,0 +1,156 @@
+package slidingwindow_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
+	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// TestBatchDecidesAsItsCallsOneByOneWould compares batches with the model, which takes the
+// calls in the order of their arrival.
+func TestBatchDecidesAsItsCallsOneByOneWould(t *testing.T) {
+	h, _ := redisHarness(t, redistest.Client(t))
+	store := h.Store.(*slidingwindow.RedisStore)
+	model := storetest.NewModel(storetest.Epoch, false)
+	run := 0
+	type taken struct {
+		key       string
+		want, got slidingwindow.Decision
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		sets := [][]slidingwindow.Limit{
+			{{Name: "a", Max: rapid.Int64Range(0, 6).Draw(rt, "max"), Window: time.Minute}},
+			{{Name: "a", Max: 4, Window: 10 * time.Second}, {Name: "b", Max: 5, Window: time.Minute}},
+			{{Name: "c", Max: 9, Window: time.Minute}},
+		}
+		var all []taken
+		for range rapid.IntRange(1, 5).Draw(rt, "batches") {
+			requests := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) slidingwindow.Request {
+				return slidingwindow.Request{
+					Key:    fmt.Sprintf("run %d key %d", run, rapid.IntRange(0, 2).Draw(rt, "key")),
+					Limits: rapid.SampledFrom(sets).Draw(rt, "limits"),
+					Cost:   rapid.SampledFrom([]int64{1, 1, 1, 2, 3}).Draw(rt, "cost"),
+				}
+			}), 1, 12).Draw(rt, "requests")
+			got, errs := store.DecideTogether(rt.Context(), requests...)
+			for i, req := range requests {
+				require.NoError(rt, errs[i])
+				want := model.Take(req)
+				require.Equal(rt, storetest.WithoutReceipts(want), storetest.WithoutReceipts(got[i]), "call %d", i)
+				all = append(all, taken{req.Key, want, got[i]})
+			}
+			if len(all) > 0 && rapid.Bool().Draw(rt, "refund") {
+				back := rapid.SampledFrom(all).Draw(rt, "refunded")
+				require.NoError(rt, store.Refund(rt.Context(), back.key, back.got))
+				model.Refund(back.key, back.want)
+			}
+			d := rapid.SampledFrom([]time.Duration{0, time.Microsecond, time.Second, 10 * time.Second, time.Minute, -time.Second}).Draw(rt, "step")
+			h.Advance(d)
+			model.Advance(d)
+		}
+	})
+}
+
+// More calls of one key than there are numbers in a microsecond.
+func TestLargeBatchOfOneKey(t *testing.T) {
+	t.Parallel()
+	h, _ := redisHarness(t, redistest.Client(t))
+	store := h.Store.(*slidingwindow.RedisStore)
+	limit := slidingwindow.Limit{Name: "x", Max: 5000, Window: time.Minute}
+	requests := slices.Repeat([]slidingwindow.Request{{Key: "k", Limits: []slidingwindow.Limit{limit}, Cost: 1}}, 5010)
+	got, errs := store.DecideTogether(t.Context(), requests...)
+	for i := range requests {
+		require.NoError(t, errs[i])
+		require.Equal(t, i < 5000, got[i].Allowed)
+		require.Equal(t, max(0, 4999-int64(i)), got[i].Remaining)
+	}
+	for i, d := range got {
+		require.NoError(t, store.Refund(t.Context(), "k", d))
+		if i%1000 == 999 {
+			l := newLimiter(t, store, limit)
+			peeked, err := l.Peek(t.Context(), "k")
+			require.NoError(t, err)
+			require.EqualValues(t, min(5000, i+1), peeked.Remaining, "each was given back once")
+		}
+	}
+}
+
+func TestPromise8_OneBadCallOfABatchFailsAlone(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	h, prefix := redisHarness(t, client)
+	store := h.Store.(*slidingwindow.RedisStore)
+	limits := []slidingwindow.Limit{{Name: "a", Max: 5, Window: time.Minute}, {Name: "b", Max: 5, Window: time.Hour}}
+	request := func(key string, cost int64) slidingwindow.Request {
+		return slidingwindow.Request{Key: key, Limits: limits, Cost: cost}
+	}
+	require.NoError(t, do(t, client, "SET", slidingwindow.RedisKey(prefix, "string", "b"), "x").Error())
+	require.NoError(t, do(t, client, "ZADD", slidingwindow.RedisKey(prefix, "board", "a"), "100", "ada").Error())
+	got, errs := store.DecideTogether(t.Context(),
+		request("good", 1), request("string", 1), request("good", 2), request("board", 1), request("string", 1), request("other", 5), request("good", 3))
+	for i, bad := range []bool{false, true, false, true, true, false, false} {
+		if bad {
+			assert.ErrorIs(t, errs[i], slidingwindow.ErrForeignData, "call %d", i)
+			assert.Equal(t, slidingwindow.Decision{}, got[i])
+			continue
+		}
+		assert.NoError(t, errs[i], "call %d", i)
+	}
+	assert.Equal(t, []bool{true, true, true, false}, []bool{got[0].Allowed, got[2].Allowed, got[5].Allowed, got[6].Allowed})
+	assert.EqualValues(t, 2, got[2].Remaining)
+	exists, err := do(t, client, "EXISTS", slidingwindow.RedisKey(prefix, "string", "a")).AsInt64()
+	require.NoError(t, err)
+	assert.Zero(t, exists, "nothing was taken from the limit that could be read")
+}
+
+// What is no log is neither written to nor trimmed, and what a call would take from its
+// other limits stays.
+func TestPromise8_ForeignSetsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	h, prefix := redisHarness(t, client)
+	limits := []slidingwindow.Limit{{Name: "a", Max: 5, Window: time.Minute}, {Name: "b", Max: 5, Window: time.Minute}}
+	l := newLimiter(t, h.Store, limits...)
+	now := strconv.FormatInt(storetest.Epoch.Add(61*time.Second).UnixMicro(), 10)
+	for name, members := range map[string][]string{
+		"zeros":        {"0", "ada", "0", "bob"},
+		"fractions":    {"0.25", "ada", "0.5", "bobby"},
+		"negative":     {"-5", "ada", "-3", "bob"},
+		"old":          {"100", "adas"},
+		"recent":       {now, "bobs"},
+		"our extra":    {"-1.5", "extra", now, "bobs"},
+		"after a left": nil,
+	} {
+		key := slidingwindow.RedisKey(prefix, name, "b")
+		if members == nil {
+			require.True(t, allow(t, l, name))
+			h.Advance(61 * time.Second)
+			members = []string{strconv.FormatInt(storetest.Epoch.Add(61*time.Second).UnixMicro(), 10), "bobs"}
+		}
+		require.NoError(t, do(t, client, append([]string{"ZADD", key}, members...)...).Error())
+		dump := func() (dumps []string) {
+			for _, limit := range limits {
+				value, _ := do(t, client, "DUMP", slidingwindow.RedisKey(prefix, name, limit.Name)).ToString()
+				dumps = append(dumps, value)
+			}
+			return dumps
+		}
+		before := dump()
+		for _, cost := range []int64{1, 2} {
+			_, err := l.AllowN(t.Context(), name, cost)
+			assert.ErrorIs(t, err, slidingwindow.ErrForeignData, "%s, cost %d", name, cost)
+		}
+		assert.Equal(t, before, dump(), name)
+	}
+}

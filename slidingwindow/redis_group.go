@@ -1,0 +1,177 @@
+package slidingwindow
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// group joins the calls of one process that are made at the same time into batches, as
+// databases commit transactions in groups. While few calls are under way each goes by
+// itself. Then, while batches are under way, the next one gathers: nothing ever waits for
+// a timer, and a lone caller for nobody.
+type group struct {
+	limits  groupLimits
+	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
+	timeout time.Duration
+
+	mu      sync.Mutex
+	singles int     // under way
+	batches int     // under way
+	waiting []*call // for the next batch, in the order of their arrival
+	closed  bool
+	idle    sync.Cond // when nothing is under way and nothing waits
+}
+
+// groupLimits bound what is under way. The figures were found by measurement; see
+// internal/benchmark.
+type groupLimits struct {
+	singles int // calls that go by themselves while there is no batch
+	batches int
+	size    int // calls in a batch
+}
+
+// With fewer calls than that under way, each by itself is at least as fast as in a batch.
+const singlesUnderWay = 8
+
+func newGroup(limits groupLimits, timeout time.Duration, send func(context.Context, []*call)) *group {
+	g := &group{limits: limits, timeout: timeout, send: send}
+	g.idle.L = &g.mu
+	return g
+}
+
+var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
+
+// do decides a call. It returns when the call is decided, or when ctx ends or the timeout has
+// passed: a call that was not sent by then never is.
+//
+// What is sent goes by a context of its own: one that ends would also end the connecting
+// that other callers wait for.
+//
+// alone sends the call by itself in any case.
+func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bool) (Decision, error) {
+	c.done = make(chan struct{}, 1)
+	g.mu.Lock()
+	switch {
+	case g.closed:
+		g.mu.Unlock()
+		return Decision{}, errClosed
+	case ctx.Err() != nil:
+		g.mu.Unlock()
+		return Decision{}, contextEnded(ctx)
+	case alone || g.batches == 0 && len(g.waiting) == 0 && g.singles < g.limits.singles:
+		g.singles++
+		go g.flyAlone(c)
+	default:
+		g.waiting = append(g.waiting, c)
+		g.next()
+	}
+	g.mu.Unlock()
+
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-c.done:
+		if c.err == nil {
+			return c.decision, nil
+		}
+		err = c.err
+	case <-ctx.Done():
+		g.withdraw(c)
+	case <-timer.C:
+		g.withdraw(c)
+		err = lateFailure(g.timeout, context.DeadlineExceeded)
+	}
+	if hasEnded(ctx) { // which is the first thing to tell the caller
+		err = contextEnded(ctx)
+	}
+	return Decision{}, err
+}
+
+// hasEnded tells whether ctx has ended, or its timer is only late to say so.
+func hasEnded(ctx context.Context) bool {
+	deadline, has := ctx.Deadline()
+	return ctx.Err() != nil || has && !time.Now().Before(deadline)
+}
+
+// next sends a batch if calls wait and one more may be under way. mu is held.
+func (g *group) next() {
+	if len(g.waiting) == 0 {
+		if g.singles == 0 && g.batches == 0 {
+			g.idle.Broadcast()
+		}
+		return
+	}
+	if g.batches < g.limits.batches {
+		g.batches++
+		go g.fly()
+	}
+}
+
+// flyAlone sends one call.
+func (g *group) flyAlone(c *call) {
+	g.dispatch([]*call{c})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.singles--
+	g.next()
+}
+
+func (g *group) dispatch(calls []*call) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
+	defer cancel()
+	g.send(ctx, calls)
+}
+
+// fly sends batch after batch, until nothing waits.
+func (g *group) fly() {
+	for {
+		g.mu.Lock()
+		calls := g.gather()
+		if len(calls) == 0 {
+			g.batches--
+			g.next()
+			g.mu.Unlock()
+			return
+		}
+		g.mu.Unlock()
+		g.dispatch(calls)
+	}
+}
+
+// gather takes the next batch from those who wait, and forgets who has left. mu is held.
+func (g *group) gather() []*call {
+	var calls []*call
+	taken := 0
+	for ; taken < len(g.waiting) && len(calls) < g.limits.size; taken++ {
+		if c := g.waiting[taken]; !c.left {
+			calls = append(calls, c)
+		}
+	}
+	if g.waiting = g.waiting[taken:]; len(g.waiting) == 0 {
+		g.waiting = nil
+	}
+	return calls
+}
+
+// withdraw keeps a call from being sent, if it was not yet.
+func (g *group) withdraw(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.left = true
+}
+
+// close waits until all calls that were made have ended, and refuses later ones.
+func (g *group) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for len(g.waiting) > 0 || g.singles > 0 || g.batches > 0 {
+		g.idle.Wait()
+	}
+}
+
+// finish tells the caller that the call is decided.
+func (c *call) finish() { c.done <- struct{}{} }

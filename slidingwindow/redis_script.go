@@ -1,0 +1,251 @@
+package slidingwindow
+
+import (
+	_ "embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+var (
+	//go:embed decide.lua
+	decideScript string
+
+	//go:embed refund.lua
+	refundScript string
+)
+
+const (
+	modeTake = "take"
+	modePeek = "peek"
+)
+
+// batch is one question to decide.lua: some calls, in the order of their arrival.
+type batch struct {
+	entries []joined
+	last    map[string]int // the last entry of each key
+}
+
+// joined is a call, or several that are alike and follow each other: decide.lua decides
+// these at once.
+type joined struct {
+	key   string
+	plan  *plan
+	cost  int64
+	calls []*call
+}
+
+// call is one Take on its way through a batch.
+type call struct {
+	key  string
+	plan *plan
+	cost int64
+
+	decision Decision
+	err      error
+	done     chan struct{} // gets one value when there is a decision or an error
+	left     bool          // its caller did; the group's lock guards it
+}
+
+func newBatch(calls []*call) *batch {
+	b := &batch{entries: make([]joined, 0, len(calls)), last: make(map[string]int, len(calls))}
+	for i, c := range calls {
+		if at, met := b.last[c.key]; met {
+			if e := &b.entries[at]; e.plan == c.plan && e.cost == c.cost {
+				e.calls = append(e.calls, c)
+				continue
+			}
+		}
+		b.last[c.key] = len(b.entries)
+		b.entries = append(b.entries, joined{key: c.key, plan: c.plan, cost: c.cost, calls: calls[i : i+1 : i+1]})
+	}
+	return b
+}
+
+// question returns the KEYS and ARGV of decide.lua.
+func (s *RedisStore) question(mode string, entries []joined) (keys, args []string) {
+	logs := 0
+	for i := range entries {
+		logs += len(entries[i].plan.limits)
+	}
+	keys = make([]string, 0, logs)
+	args = append(make([]string, 0, 16), mode)
+	for i := 0; i < len(entries); {
+		run := &entries[i]
+		end := i + 1
+		for end < len(entries) && entries[end].isLike(run) {
+			end++
+		}
+		args = append(args, strconv.Itoa(end-i), strconv.Itoa(len(run.calls)), strconv.FormatInt(run.cost, 10), strconv.Itoa(len(run.plan.limits)))
+		args = append(args, run.plan.args...)
+		for ; i < end; i++ {
+			keys = s.appendKeys(keys, entries[i].key, entries[i].plan.limits)
+		}
+	}
+	return keys, args
+}
+
+func (e *joined) isLike(other *joined) bool {
+	return e.plan == other.plan && e.cost == other.cost && len(e.calls) == len(other.calls)
+}
+
+func (s *RedisStore) appendKeys(keys []string, key string, limits []Limit) []string {
+	escaped := escapeKey(key)
+	for i := range limits {
+		keys = append(keys, redisKey(s.prefix, escaped, limits[i].Name))
+	}
+	return keys
+}
+
+// answer reads the reply of decide.lua into the calls of the entries. An error means that
+// it is none; the calls are then as they were.
+func answer(mode string, entries []joined, reply []rueidis.RedisMessage) error {
+	r := replyReader{rest: reply}
+	now := r.int()
+	answers := make([]joinedAnswer, len(entries))
+	for i := range entries {
+		answers[i] = r.joined(&entries[i])
+	}
+	if r.err != nil || len(r.rest)%5 != 0 {
+		return fmt.Errorf("%w: redis answered what decide.lua does not: %w", ErrStoreUnavailable, errors.Join(r.err, fmt.Errorf("%d values are left", len(r.rest))))
+	}
+	for i := range entries {
+		answers[i].tell(mode, &entries[i], now)
+	}
+	for len(r.rest) > 0 {
+		c, limit, hit, at, number := r.int(), r.int(), r.int(), r.int(), r.int()
+		if r.err != nil || c < 0 || c >= int64(len(entries)) || hit < 0 || hit >= int64(len(entries[c].calls)) ||
+			limit < 0 || limit >= int64(len(entries[c].plan.limits)) {
+			return fmt.Errorf("%w: redis answered what decide.lua does not", ErrStoreUnavailable)
+		}
+		entries[c].calls[hit].decision.setReceipt(int(limit), newReceipt(at, number))
+	}
+	return nil
+}
+
+// joinedAnswer is the part of a reply that is about one entry.
+type joinedAnswer struct {
+	granted int64 // of its calls
+	err     error
+	values  []rueidis.RedisMessage // used and reset of each limit, then retry if one was refused
+}
+
+type replyReader struct {
+	rest []rueidis.RedisMessage
+	err  error
+}
+
+func (r *replyReader) int() int64 {
+	values := r.take(1)
+	if r.err != nil {
+		return 0
+	}
+	n, err := values[0].AsInt64()
+	if err != nil {
+		r.err = err
+	}
+	return n
+}
+
+func (r *replyReader) take(n int) []rueidis.RedisMessage {
+	if r.err != nil || len(r.rest) < n {
+		r.err = errors.Join(r.err, errShortReply)
+		return nil
+	}
+	values := r.rest[:n]
+	r.rest = r.rest[n:]
+	return values
+}
+
+var errShortReply = errors.New("it is too short")
+
+func (r *replyReader) joined(e *joined) joinedAnswer {
+	granted := r.int()
+	if granted < 0 {
+		text := r.take(1)
+		if r.err != nil {
+			return joinedAnswer{}
+		}
+		message, err := text[0].ToString()
+		if err != nil {
+			r.err = err
+		}
+		return joinedAnswer{err: errors.New(message)}
+	}
+	n := 2 * len(e.plan.limits)
+	if granted < int64(len(e.calls)) {
+		n += len(e.plan.limits)
+	}
+	return joinedAnswer{granted: granted, values: r.take(n)}
+}
+
+// tell gives each call its decision.
+func (a *joinedAnswer) tell(mode string, e *joined, now int64) {
+	for i, c := range e.calls {
+		if a.err != nil {
+			c.err = redisFailure(a.err)
+			continue
+		}
+		c.decision = a.decision(mode, e, int64(i), now)
+	}
+}
+
+// decision is that of the i-th call of the entry.
+func (a *joinedAnswer) decision(mode string, e *joined, i, now int64) Decision {
+	allowed := i < a.granted
+	granted := int64(0)
+	if allowed && mode == modeTake {
+		granted = e.cost
+	}
+	if len(e.plan.limits) == 1 { // allocates nothing
+		return a.status(e, 0, i, granted, now).decision(granted)
+	}
+	statuses := make([]Status, len(e.plan.limits))
+	for limit := range statuses {
+		statuses[limit] = a.status(e, limit, i, granted, now)
+	}
+	return NewDecision(granted, statuses...)
+}
+
+func (a *joinedAnswer) status(e *joined, limit int, i, granted, now int64) Status {
+	value := func(at int) int64 {
+		n, _ := a.values[at].AsInt64()
+		return n
+	}
+	status := Status{Limit: e.plan.limits[limit], ResetAfter: time.Duration(value(2*limit+1)) * time.Microsecond}
+	used := value(2 * limit)
+	if i < a.granted {
+		used -= (a.granted - 1 - i) * granted // by the calls after this one
+	} else {
+		status.RetryAfter = time.Duration(value(2*len(e.plan.limits)+limit)) * time.Microsecond
+	}
+	status.Remaining = max(0, status.Limit.Max-used)
+	if granted > 0 {
+		status.Receipt = newReceipt(now, i)
+	}
+	return status
+}
+
+// A receipt of this store is the time of a log's entry (us since receiptEpoch) and its
+// number in that microsecond, of which there are receiptNumbers.
+const (
+	receiptEpoch   = 1_577_836_800_000_000 // 2020, for the receipts to fit
+	receiptNumbers = 4096
+)
+
+func newReceipt(at, number int64) int64 { return (at-receiptEpoch)*receiptNumbers + number }
+
+// logEntry is the score and the member of the entry that decide.lua made for a call.
+func logEntry(receipt, units int64) (score, member string) {
+	number := receipt & (receiptNumbers - 1)
+	at := (receipt-number)/receiptNumbers + receiptEpoch
+	id := binary.BigEndian.AppendUint32(nil, uint32(at+number)) //nolint:gosec // the low bits are what is meant
+	if units > 1 {
+		id = strconv.AppendInt(append(id, 'x'), units, 10)
+	}
+	return strconv.FormatInt(at, 10), string(id)
+}
