@@ -3,11 +3,17 @@
 GO       ?= go
 FUZZTIME ?= 30s
 
+# Such as -short, or "-only calls,stores"; internal/benchmark/doc.go has them all.
+BENCHFLAGS ?=
+
 STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.10.0
 
 # Installs a program if it is missing and if it may.
 INSTALL := internal/install.sh
+
+# A module of its own, which ./... does not reach.
+BENCHMARK := internal/benchmark
 
 .DEFAULT_GOAL := help
 
@@ -58,7 +64,22 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	done
 
 .PHONY: bench
-bench: ## run the Go benchmarks, with allocations
+bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to try it
+	@$(INSTALL) redis || true
+	$(GO) build -C $(BENCHMARK) -buildvcs=false -o ../../bin/benchmark .
+	cd $(BENCHMARK) && exec ../../bin/benchmark $(BENCHFLAGS)
+
+# Apart from the others, because it builds what is compared with, and all that this needs.
+.PHONY: bench-check
+bench-check: ## check and test what make bench runs
+	$(GO) mod tidy -C $(BENCHMARK) -diff
+	$(GO) vet -C $(BENCHMARK) ./...
+	$(GO) run -C $(BENCHMARK) $(STATICCHECK) ./...
+	$(GO) run -C $(BENCHMARK) $(GOLANGCI_LINT) run
+	$(GO) test -C $(BENCHMARK) -count=1 ./...
+
+.PHONY: gobench
+gobench: ## run the Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow ./echomw
 
 .PHONY: fmt
