@@ -104,7 +104,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 		return next(c) // free
 	}
 	r := note(c, t)
-	if r.countedTwice() && g.twice.due() {
+	if g.twice.due() && r.countedTwice() {
 		g.twice.warn(g.logger(), "echomw: a request is counted twice, because it passes a limiter twice, or two with limits of one name", helpTwice)
 	}
 	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(string(t.decision.Reason)+t.key, time.Now(), t.decision.Limit.Window) {

@@ -222,7 +222,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 
 // look peeks.
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
-	entries := []joined{{key: c.key, plan: c.plan, cost: c.cost, calls: []*call{c}}}
+	entries := join(c)
 	err := s.bounded(ctx, func(ctx context.Context) error { return s.ask(ctx, s.peek, modePeek, entries) })
 	if err == nil {
 		err = c.err
@@ -245,7 +245,7 @@ func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, mode string, 
 
 // decideTogether is the group's send.
 func (s *RedisStore) decideTogether(ctx context.Context, calls []*call) {
-	err := s.ask(ctx, s.take, modeTake, newBatch(calls).entries)
+	err := s.ask(ctx, s.take, modeTake, join(calls...))
 	if isCrossSlot(err) && len(calls) > 1 {
 		s.crossSlot.Store(true)
 		var all sync.WaitGroup

@@ -24,12 +24,6 @@ const (
 	modePeek = "peek"
 )
 
-// batch is one question to decide.lua: some calls, in the order of their arrival.
-type batch struct {
-	entries []joined
-	last    map[string]int // the last entry of each key
-}
-
 // joined is a call, or several that are alike and follow each other: decide.lua decides
 // these at once.
 type joined struct {
@@ -51,19 +45,27 @@ type call struct {
 	left     bool          // its caller did; the group's lock guards it
 }
 
-func newBatch(calls []*call) *batch {
-	b := &batch{entries: make([]joined, 0, len(calls)), last: make(map[string]int, len(calls))}
+// join makes the entries of one question to decide.lua of calls in the order of their
+// arrival.
+func join(calls ...*call) []joined {
+	entries := make([]joined, 0, len(calls))
+	var last map[string]int // the last entry of each key; a call by itself needs none
+	if len(calls) > 1 {
+		last = make(map[string]int, len(calls))
+	}
 	for i, c := range calls {
-		if at, met := b.last[c.key]; met {
-			if e := &b.entries[at]; e.plan == c.plan && e.cost == c.cost {
+		if at, met := last[c.key]; met {
+			if e := &entries[at]; e.plan == c.plan && e.cost == c.cost {
 				e.calls = append(e.calls, c)
 				continue
 			}
 		}
-		b.last[c.key] = len(b.entries)
-		b.entries = append(b.entries, joined{key: c.key, plan: c.plan, cost: c.cost, calls: calls[i : i+1 : i+1]})
+		if last != nil {
+			last[c.key] = len(entries)
+		}
+		entries = append(entries, joined{key: c.key, plan: c.plan, cost: c.cost, calls: calls[i : i+1 : i+1]})
 	}
-	return b
+	return entries
 }
 
 // question returns the KEYS and ARGV of decide.lua.

@@ -111,8 +111,8 @@ func (r *refusal) read(result rueidis.RedisResult) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	c := &call{}
-	err = answer(modePeek, []joined{{plan: &plan{limits: []Limit{r.limit}}, cost: r.cost, calls: []*call{c}}}, reply)
+	c := &call{plan: &plan{limits: []Limit{r.limit}}, cost: r.cost}
+	err = answer(modePeek, join(c), reply)
 	if err == nil {
 		err = c.err
 	}
@@ -148,7 +148,7 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 
 // cacheable is the question whether one limit would still refuse.
 func (s *RedisStore) cacheable(req Request, limit Limit) rueidis.Cacheable {
-	keys, args := s.question(modePeek, []joined{{key: req.Key, plan: newPlan([]Limit{limit}), cost: req.Cost, calls: make([]*call, 1)}})
+	keys, args := s.question(modePeek, join(&call{key: req.Key, plan: newPlan([]Limit{limit}), cost: req.Cost}))
 	return s.client.B().EvalshaRo().Sha1(s.scriptSHA).Numkeys(1).Key(keys...).Arg(args...).
 		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is
 		// asked again and again.
