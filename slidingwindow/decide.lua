@@ -21,10 +21,12 @@
 --                  call, limit, hit (each from 0), its time (us), its number in that us
 --
 -- A log holds one entry per allowed call. Its score is the time of the call (us). Its
--- member is the low 32 bits of that time plus the hit's number in that microsecond, as 4
--- bytes, big endian; a call of several units has "x<units>" after them. While there are
--- such calls, a member "extra" sorts first: its score is -0.5 less the units beyond one
--- per entry.
+-- member is the low 48 bits of that time, 6 bytes big endian. A hit that is not the first of
+-- its microsecond has 32768 plus its number after them, 2 bytes; a call of several units has
+-- "x<units>" at the end: so members sort by number. While there are such calls, a member
+-- "extra" sorts first: its score is -0.5 less the units beyond one per entry.
+--
+-- If the clock is set back, entries ahead of it count and leave later, at their times.
 --
 -- refund.lua takes entries out. While the clock has not passed the time of one, a later
 -- call could be given the same member, and be taken for it: then it stays until the clock
@@ -44,17 +46,27 @@ local function str(number)
 end
 
 local nowText = str(now)
-local nowMember = struct.pack('>I4', now % 4294967296)
+local now48 = now % 281474976710656
+
+local function packTime(time)
+  time = time % 281474976710656
+  return struct.pack('>I2I4', math.floor(time / 4294967296), time % 4294967296)
+end
+
+local nowMember = packTime(now)
 
 local reply, size = {now}, 1 -- size is that of the reply
 local receipts = {}
 
--- What decideSimple has read of a log that turned out not to be simple.
-local seenKey, seenEntries, seenOldest
+-- The low 48 bits of the time of an entry.
+local function time48(member)
+  local high, low = struct.unpack('>I2I4', member)
+  return high * 4294967296 + low
+end
 
--- A member is checked wherever its time is needed: 4096 hits fit in a microsecond.
+-- A member is checked before what it belongs to is taken for a log. Returns the score.
 local function check(member, score)
-  if #member < 4 or (struct.unpack('>I4', member) - score) % 4294967296 > 4095 then
+  if #member < 6 or time48(member) ~= score % 281474976710656 then
     error({err = 'FOREIGN the sorted set is not a log'})
   end
   return score
@@ -68,39 +80,56 @@ local function keep(key, window, ttl)
   end
 end
 
--- Decides a call of one unit on one limit whose log has nothing unusual in it: by far the
--- most calls. Returns false, having written nothing, if it is not such a call.
+-- Decides a call of one unit on one limit of 1 or more, whose log has nothing unusual in it:
+-- by far the most calls. It reads the time of the oldest entry from its member, as Redis takes
+-- twice as long to give a score. Returns false, having written nothing, if it is not such a
+-- call; then all is read anew, and what is wrong is told.
 local function decideSimple(key, max, window, ttl)
-  local entries = redis.call('ZCARD', key)
-  if entries > max or max == 0 then
-    return false
-  end
-  local leaves = window
-  if entries > 0 then
-    local oldest = redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')
-    local first = tonumber(oldest[2])
-    -- On a machine whose clock was never set, now may be less than window.
-    if first < 1 or first <= now - window or redis.call('ZCOUNT', key, '(' .. nowText, '+inf') > 0 then
-      seenKey, seenEntries, seenOldest = key, entries, oldest
+  local entries = redis.pcall('ZCARD', key)
+  local used, left, resets = entries, 0, window
+  if entries ~= 0 then
+    local oldest = type(entries) == 'number' and redis.call('ZRANGE', key, '0', '0')[1]
+    if not oldest or #oldest < 6 then
       return false
     end
-    leaves = check(oldest[1], first) + window - now
-    if entries == max then
-      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = 0, entries, leaves, leaves
+    -- Of an entry ahead of the clock, or of none of ours, this is years.
+    local age = (now48 - time48(oldest)) % 281474976710656
+    if age >= window then
+      left = redis.call('ZCOUNT', key, '-inf', str(now - window))
+      if left == 0 or left > 8 then
+        return false
+      end
+      -- What is to be removed is looked at, lest it be somebody else's.
+      oldest = redis.call('ZRANGE', key, '0', tostring(left), 'WITHSCORES')
+      if #oldest[1] < 6 or time48(oldest[1]) ~= oldest[2] % 281474976710656 then
+        return false
+      end
+      used = entries - left
+      age = used > 0 and now - oldest[2 * left + 2] or 0
+    end
+    resets = window - age
+    if used >= max then
+      if used > max then
+        return false
+      end
+      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = 0, used, resets, resets
       size = size + 4
       return true
     end
   end
   -- The first write: a Redis that is out of memory or read-only refuses it.
-  if redis.call('ZADD', key, 'NX', nowText, nowMember) == 0 then
+  if redis.pcall('ZADD', key, 'NX', nowText, nowMember) ~= 1 then
     return false
+  end
+  if left > 0 then
+    redis.call('ZREMRANGEBYRANK', key, '0', tostring(left - 1))
   end
   if entries > 0 then
     keep(key, window, ttl)
   else
     redis.call('PEXPIRE', key, ttl)
   end
-  reply[size + 1], reply[size + 2], reply[size + 3] = 1, entries + 1, leaves
+  reply[size + 1], reply[size + 2], reply[size + 3] = 1, used + 1, resets
   size = size + 3
   return true
 end
@@ -120,8 +149,15 @@ local function general()
   end
 
   -- The number of a hit in its microsecond.
-  local function numberOf(member, time)
-    return (struct.unpack('>I4', member) - time) % 4294967296
+  local function numberOf(member)
+    local high, low = string.byte(member, 7, 8)
+    return low and high >= 128 and high * 256 + low - 32768 or 0
+  end
+
+  -- The number after those of the entries of that score.
+  local function nextNumber(key, score)
+    local last = redis.call('ZRANGE', key, score, score, 'BYSCORE', 'REV', 'LIMIT', 0, 1)[1]
+    return last and numberOf(last) + 1 or 0
   end
 
   -- The score of an entry that was refunded before the clock had passed it: less than 1, in
@@ -131,7 +167,7 @@ local function general()
   end
 
   local function units(member)
-    return tonumber(string.sub(member, 6)) or 1
+    return tonumber(string.match(member, '^x(%d+)$', 7) or string.match(member, '^x(%d+)$', 9)) or 1
   end
 
   -- Calls visit(member, score) for the entries ranked from..to, in order, until it returns
@@ -151,8 +187,7 @@ local function general()
     end
   end
 
-  -- What a log says, at the time that it must be judged at:
-  --   now      the clock, or the time of the newest entry if the clock was set back
+  -- What a log says:
   --   entries  in all (with "extra", if there)
   --   used     units in the window; only those of all entries until they are counted
   --   left     entries that left the window, by rank from 0 (with "extra", if there); nil if
@@ -161,16 +196,14 @@ local function general()
   --   extra    units beyond one per entry still in the window; nil without a member "extra"
   --   refunded entries that stay although they were refunded, from rank 1; only with extra
   local function read(key, window)
-    local entries = seenKey == key and seenEntries or redis.call('ZCARD', key)
-    local log = {key = key, window = window, now = now, entries = entries, used = entries, left = 0}
+    local entries = redis.call('ZCARD', key)
+    local log = {key = key, window = window, entries = entries, used = entries, left = 0}
     if entries == 0 then
       return log
     end
-    local oldest = seenKey == key and seenOldest or redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')
-    seenKey = nil
+    local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     local first = tonumber(oldest[2])
-    if first >= 1 and redis.call('ZCOUNT', key, '(' .. nowText, '+inf') == 0 then
-      -- By far the most common: no calls of several units, nothing ahead of the clock.
+    if first >= 1 then
       check(oldest[1], first)
       if first > now - window then
         log.oldest = first
@@ -179,38 +212,36 @@ local function general()
       end
       return log
     end
-    if first < 1 and oldest[1] ~= 'extra' then
+    if oldest[1] ~= 'extra' then
       error({err = 'FOREIGN the sorted set is not a log'}) -- "extra" comes before all else below 1
     end
     local newest = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
     if tonumber(newest[2]) >= 1 then
-      log.now = math.max(now, check(newest[1], tonumber(newest[2])))
+      check(newest[1], tonumber(newest[2]))
     end
     -- On a machine whose clock was never set, now may be less than window.
-    log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, log.now - window)))
+    log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, now - window)))
     log.used = entries - log.left
-    if first < 0 then
-      log.extra = 0
-      log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
-      if log.used < log.left then
-        each(key, log.left, entries - 1, function(member)
-          log.extra = log.extra + units(member) - 1
-        end)
-      else
-        log.extra = -first - 0.5
-        each(key, 1 + log.refunded, log.left - 1, function(member)
-          log.extra = log.extra - (units(member) - 1)
-        end)
-      end
-      log.used = log.used + log.extra
+    log.extra = 0
+    log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
+    if log.used < log.left then
+      each(key, log.left, entries - 1, function(member)
+        log.extra = log.extra + units(member) - 1
+      end)
+    else
+      log.extra = -first - 0.5
+      each(key, 1 + log.refunded, log.left - 1, function(member)
+        log.extra = log.extra - (units(member) - 1)
+      end)
     end
+    log.used = log.used + log.extra
     return log
   end
 
   -- Counts the entries that left the window.
   local function count(log)
     if not log.left then
-      log.left = redis.call('ZCOUNT', log.key, '-inf', str(log.now - log.window))
+      log.left = redis.call('ZCOUNT', log.key, '-inf', str(now - log.window))
       log.used = log.entries - log.left
     end
   end
@@ -237,14 +268,9 @@ local function general()
     return log.used > 0 and freed(log, 1) - now or 0
   end
 
-  -- The number after that of the last entry of this microsecond that was refunded.
-  local function afterRefunded(log)
-    if (log.refunded or 0) == 0 then
-      return 0
-    end
-    local score = refundedScore(log.now)
-    local last = redis.call('ZRANGE', log.key, score, score, 'BYSCORE')[1]
-    return last and numberOf(last, log.now) + 1 or 0
+  -- A number in that microsecond which no refunded entry has, nor one after it.
+  local function unused(log, time)
+    return (log.refunded or 0) > 0 and nextNumber(log.key, refundedScore(time)) or 0
   end
 
   -- Writes hits into the log of limit i, and notes their receipts if these are not as
@@ -252,25 +278,23 @@ local function general()
   local numbers = {} -- the next number in this microsecond, by key
   local function write(log, run, i, hits)
     local cost = run.cost
-    local score = log.now == now and nowText or str(log.now)
+    local at, score, member = now, nowText, nowMember
     local suffix = cost > 1 and 'x' .. str(cost) or ''
     for hit = 0, hits - 1 do
-      local number = numbers[log.key] or afterRefunded(log)
+      local number = numbers[log.key] or unused(log, at)
       -- The first of these is the call's first write: a Redis that is out of memory or
       -- read-only refuses it, and nothing has changed.
-      while number > 4095 or redis.call('ZADD', log.key, 'NX', score, struct.pack('>I4', (log.now + number) % 4294967296) .. suffix) == 0 do
+      while number > 4095 or redis.call('ZADD', log.key, 'NX', score, member .. (number > 0 and struct.pack('>I2', 32768 + number) or '') .. suffix) == 0 do
         if number <= 4095 then
-          local newest = redis.call('ZRANGE', log.key, -1, -1, 'WITHSCORES')
-          number = math.max(number, tonumber(newest[2]) == log.now and numberOf(newest[1], log.now) or 0) + 1
-        else
-          -- The lower numbers of the next microsecond make members that this one has.
-          log.now = log.now + 1
-          score, number = str(log.now), 4095
+          number = math.max(number + 1, nextNumber(log.key, score))
+        else -- the microsecond is full
+          at = at + 1
+          score, member, number = str(at), packTime(at), unused(log, at)
         end
       end
-      numbers[log.key] = number + 1
-      if log.now ~= now or number ~= hit then
-        receipts[#receipts + 1] = {i - 1, hit, log.now, number}
+      numbers[log.key] = at == now and number + 1 or 4096
+      if at ~= now or number ~= hit then
+        receipts[#receipts + 1] = {i - 1, hit, at, number}
       end
     end
 
@@ -318,7 +342,8 @@ local function general()
     local resets = {}
     if hits > 0 and not run.peek then
       for i, log in ipairs(logs) do
-        resets[i] = log.used > 0 and reset(log) or log.window
+        -- The hits to be written come first if all others are ahead of the clock.
+        resets[i] = log.used > 0 and math.min(reset(log), log.window) or log.window
       end
       for i, log in ipairs(logs) do
         write(log, run, i, hits)
@@ -356,16 +381,13 @@ local mode, decide = ARGV[1], nil
 local arg, key, call = 2, 1, 0
 while ARGV[arg] do
   local n = tonumber(ARGV[arg + 3])
-  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and mode == 'take'
   local max, window, ttl = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), ARGV[arg + 6]
+  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and mode == 'take'
+    and max > 0 and window < 140737488355328
   local run
   for _ = 1, tonumber(ARGV[arg]) do
-    local said, noted = size, #receipts
-    local ok, done = true, false
-    if simple then
-      ok, done = pcall(decideSimple, KEYS[key], max, window, ttl)
-    end
-    if ok and not done then
+    if not (simple and decideSimple(KEYS[key], max, window, ttl)) then
+      local said, noted = size, #receipts
       if not run then
         run = {
           times = tonumber(ARGV[arg + 1]), cost = tonumber(ARGV[arg + 2]), peek = mode == 'peek',
@@ -381,17 +403,17 @@ while ARGV[arg] do
         keys[i] = KEYS[key + i - 1]
       end
       decide = decide or general()
-      ok, done = pcall(decide, keys, run)
-    end
-    if not ok then
-      for i = #receipts, noted + 1, -1 do
-        receipts[i] = nil
+      local ok, err = pcall(decide, keys, run)
+      if not ok then
+        for i = #receipts, noted + 1, -1 do
+          receipts[i] = nil
+        end
+        reply[said + 1], reply[said + 2] = -1, type(err) == 'table' and err.err or tostring(err)
+        size = said + 2
       end
-      reply[said + 1], reply[said + 2] = -1, type(done) == 'table' and done.err or tostring(done)
-      size = said + 2
-    end
-    for i = noted + 1, #receipts do
-      table.insert(receipts[i], 1, call)
+      for i = noted + 1, #receipts do
+        table.insert(receipts[i], 1, call)
+      end
     end
     key, call = key + n, call + 1
   end

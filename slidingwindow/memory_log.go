@@ -2,8 +2,8 @@ package slidingwindow
 
 import "sort"
 
-// memoryLog is the sliding log of one limit of one key: a ring of entries, oldest
-// first, whose times never run backwards. A nil log is empty.
+// memoryLog is the sliding log of one limit of one key: a ring of entries in the order of
+// their times. If the clock was set back, there are some ahead of it. A nil log is empty.
 type memoryLog struct {
 	name string
 
@@ -19,7 +19,7 @@ type memoryLog struct {
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // greater than that of any entry before
+	id  int64 // of this entry alone
 }
 
 // view is what a log says at some time.
@@ -52,20 +52,11 @@ func (l *memoryLog) sumBefore(i int) int64 {
 // gone tells whether nothing of the log is remembered any more.
 func (l *memoryLog) gone(now int64) bool { return l.expires <= now }
 
-// clock is the time to judge and log at: now, or that of the newest entry if the
-// clock was set back.
-func (l *memoryLog) clock(now int64) int64 {
-	if l.len == 0 {
-		return now
-	}
-	return max(now, l.at(l.len-1))
-}
-
 func (l *memoryLog) view(now, window int64) view {
 	if l == nil || l.len == 0 {
 		return view{}
 	}
-	cutoff := l.clock(now) - window
+	cutoff := now - window
 	first := 0
 	if l.at(0) <= cutoff {
 		first = sort.Search(l.len, func(i int) bool { return l.at(i) > cutoff })
@@ -84,7 +75,6 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 func (l *memoryLog) add(now, window, units, id int64) {
 	l.expires = now + 2*window
 	v := l.view(now, window)
-	now = l.clock(now)
 	l.base = l.sumBefore(v.first)
 	l.len -= v.first
 	if l.len == 0 {
@@ -94,16 +84,23 @@ func (l *memoryLog) add(now, window, units, id int64) {
 	}
 	l.fit()
 	l.rebase()
-	sum := l.sumBefore(l.len) + units
+	i := l.len
 	l.len++
-	*l.entry(l.len - 1) = entry{at: now, sum: sum, id: id}
+	for ; i > 0 && l.at(i-1) > now; i-- {
+		*l.entry(i) = *l.entry(i - 1)
+		l.entry(i).sum += units
+	}
+	*l.entry(i) = entry{at: now, sum: l.sumBefore(i) + units, id: id}
 }
 
 // remove takes the entry of that id out, as if it had never been added, and tells whether
 // there was one.
 func (l *memoryLog) remove(id int64) bool {
-	i := sort.Search(l.len, func(i int) bool { return l.entry(i).id >= id })
-	if i == l.len || l.entry(i).id != id {
+	i := l.len - 1
+	for i >= 0 && l.entry(i).id != id {
+		i--
+	}
+	if i < 0 {
 		return false
 	}
 	units := l.entry(i).sum - l.sumBefore(i)

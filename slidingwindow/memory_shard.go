@@ -111,7 +111,8 @@ func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
 func (s Status) afterTaking(granted, id int64) Status {
 	s.Remaining -= granted
 	s.Receipt = id
-	if s.ResetAfter == 0 {
+	// The hit comes first if there is no other, or all others are ahead of the clock.
+	if s.ResetAfter == 0 || s.ResetAfter > s.Limit.Window {
 		s.ResetAfter = s.Limit.Window
 	}
 	return s

@@ -245,7 +245,10 @@ func newReceipt(at, number int64) int64 { return (at-receiptEpoch)*receiptNumber
 func logEntry(receipt, units int64) (score, member string) {
 	number := receipt & (receiptNumbers - 1)
 	at := (receipt-number)/receiptNumbers + receiptEpoch
-	id := binary.BigEndian.AppendUint32(nil, uint32(at+number)) //nolint:gosec // the low bits are what is meant
+	id := binary.BigEndian.AppendUint64(nil, uint64(at))[2:] //nolint:gosec // it is not negative
+	if number > 0 {
+		id = binary.BigEndian.AppendUint16(id, uint16(1<<15|number)) //nolint:gosec // it is less than receiptNumbers
+	}
 	if units > 1 {
 		id = strconv.AppendInt(append(id, 'x'), units, 10)
 	}

@@ -12,6 +12,11 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
+-- The units beyond one that the call took, by the entry's member, which decide.lua describes.
+local function extraUnits(member)
+  return (tonumber(string.match(member, '^x(%d+)$', 7) or string.match(member, '^x(%d+)$', 9)) or 1) - 1
+end
+
 local found = 0
 for i, key in ipairs(KEYS) do
   local score, member = ARGV[2 * i - 1], ARGV[2 * i]
@@ -31,7 +36,7 @@ for i, key in ipairs(KEYS) do
     end
     local extra = redis.call('ZSCORE', key, 'extra')
     if extra or not passed then
-      extra = (extra or -0.5) + (tonumber(string.sub(member, 6)) or 1) - 1
+      extra = (extra or -0.5) + extraUnits(member)
       if extra < -0.5 or redis.call('ZCOUNT', key, '(0', '(1') > 0 then
         redis.call('ZADD', key, string.format('%.1f', extra), 'extra')
       else

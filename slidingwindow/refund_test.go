@@ -145,7 +145,7 @@ func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
 		require.NoError(t, err)
 		pair, err := entry[0].AsStrSlice()
 		require.NoError(t, err)
-		require.Len(t, pair[0], 6, "4 bytes, and the units")
+		require.Len(t, pair[0], 8, "6 bytes, and the units")
 		require.True(t, strings.HasSuffix(pair[0], "x4"))
 		score, err := strconv.ParseFloat(pair[1], 64)
 		require.NoError(t, err)

@@ -55,9 +55,9 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	m.lastHit++
 	for i, limit := range req.Limits {
 		id := logID{req.Key, limit.Name}
-		now := m.clock(id)
-		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(now.Add(-limit.Window)) })
-		m.log[id] = append(m.log[id], hit{at: now, units: req.Cost, id: m.lastHit})
+		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(m.now.Add(-limit.Window)) })
+		m.log[id] = append(m.log[id], hit{at: m.now, units: req.Cost, id: m.lastHit})
+		slices.SortStableFunc(m.log[id], func(a, b hit) int { return a.at.Compare(b.at) })
 		m.gone[id] = m.now.Add(2 * limit.Window)
 		statuses[i] = m.status(id, limit)
 		statuses[i].Receipt = m.lastHit
@@ -80,18 +80,7 @@ func (m *Model) Reset(key string, limits []slidingwindow.Limit) {
 	}
 }
 
-// clock is the time of a log: it never runs backwards.
-func (m *Model) clock(id logID) time.Time {
-	now := m.now
-	for _, h := range m.log[id] {
-		if h.at.After(now) {
-			now = h.at
-		}
-	}
-	return now
-}
-
-// used counts the units that are in the window at some time of the log.
+// used counts the units that are in the window at some time, and those ahead of it.
 func (m *Model) used(id logID, window time.Duration, at time.Time) int64 {
 	var used int64
 	for _, h := range m.log[id] {
@@ -105,10 +94,10 @@ func (m *Model) used(id logID, window time.Duration, at time.Time) int64 {
 func (m *Model) status(id logID, limit slidingwindow.Limit) slidingwindow.Status {
 	status := slidingwindow.Status{
 		Limit:     limit,
-		Remaining: max(0, limit.Max-m.used(id, limit.Window, m.clock(id))),
+		Remaining: max(0, limit.Max-m.used(id, limit.Window, m.now)),
 	}
 	for _, h := range m.log[id] {
-		if h.at.After(m.clock(id).Add(-limit.Window)) {
+		if h.at.After(m.now.Add(-limit.Window)) {
 			status.ResetAfter = h.at.Add(limit.Window).Sub(m.now)
 			break
 		}
@@ -121,7 +110,7 @@ func (m *Model) retryAfter(id logID, limit slidingwindow.Limit, cost int64) time
 	if cost > limit.Max {
 		return limit.Window
 	}
-	if m.used(id, limit.Window, m.clock(id))+cost <= limit.Max {
+	if m.used(id, limit.Window, m.now)+cost <= limit.Max {
 		return 0
 	}
 	for _, h := range m.log[id] {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,25 +70,51 @@ func clockSetBackAdmitsNoMore(t *testing.T, h Harness) {
 	l := h.limiter(t, slidingwindow.PerMinute(3))
 	require.Equal(t, 2, admitted(t, l, "k", 2))
 	h.Advance(time.Minute)
-	// The first two leave, and are forgotten; by the log's own times the next calls
-	// must not go back among them.
+	// The first two leave, and are forgotten.
 	require.Equal(t, 3, admitted(t, l, "k", 4))
 	h.Advance(-30 * time.Second)
 	assert.Equal(t, 0, admitted(t, l, "k", 4))
 	h.Advance(-time.Hour)
 	assert.Equal(t, 0, admitted(t, l, "k", 4))
 
-	// Hits that a clock behind lets in are logged at the time of the newest one, and
-	// leave with it.
+	// A hit ahead of the clock counts until it has left, later by the step; others leave in
+	// their own time.
 	require.Equal(t, 1, admitted(t, l, "behind", 1))
 	h.Advance(-30 * time.Second)
 	require.Equal(t, 2, admitted(t, l, "behind", 4))
-	h.Advance(time.Minute)
+	h.Advance(time.Minute - time.Microsecond)
 	assert.Equal(t, 0, admitted(t, l, "behind", 1))
+	h.Advance(time.Microsecond)
+	assert.Equal(t, 2, admitted(t, l, "behind", 4))
 	h.Advance(30*time.Second - time.Microsecond)
 	assert.Equal(t, 0, admitted(t, l, "behind", 1))
 	h.Advance(time.Microsecond)
-	assert.Equal(t, 3, admitted(t, l, "behind", 4))
+	assert.Equal(t, 1, admitted(t, l, "behind", 4))
+}
+
+// clockSetBackAgainAndAgain holds what is admitted against the time that really passes.
+func clockSetBackAgainAndAgain(t *testing.T, h Harness) {
+	const limit, window = 5, 10 * time.Second
+	l := h.limiter(t, slidingwindow.Limit{Max: limit, Window: window})
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	var real time.Duration
+	var hits []time.Duration
+	for range 2000 {
+		step := time.Duration(random.Int64N(int64(2*time.Second))) / 1000 * 1000
+		if random.IntN(10) == 0 {
+			h.Advance(-5 * step)
+		} else {
+			h.Advance(step)
+			real += step
+		}
+		if take(t, l, "k", 1).Allowed {
+			hits = append(hits, real)
+		}
+	}
+	require.Greater(t, len(hits), 100)
+	for i := limit; i < len(hits); i++ {
+		require.GreaterOrEqual(t, hits[i]-hits[i-limit], window, "hits %d to %d", i-limit, i)
+	}
 }
 
 func refusalConsumesNothing(t *testing.T, h Harness) {
