@@ -14,7 +14,7 @@ import (
 // gates is what a group sends to: each command stops until the test lets it go on.
 type gates struct {
 	mu      sync.Mutex
-	sent    [][]*call // singles and batches, as they were sent
+	sent    [][]*call // the batches, as they were sent
 	arrived chan int  // how many calls each has
 	release chan struct{}
 }
@@ -54,7 +54,7 @@ func start(t *testing.T, ctx context.Context, g *group, key string) (ended <-cha
 	t.Helper()
 	errs := make(chan error, 1)
 	g.mu.Lock()
-	before := g.singles + len(g.waiting)
+	before := g.flying + len(g.waiting)
 	g.mu.Unlock()
 	go func() {
 		_, err := g.do(ctx, &call{key: key}, g.timeout, false)
@@ -63,7 +63,7 @@ func start(t *testing.T, ctx context.Context, g *group, key string) (ended <-cha
 	require.Eventually(t, func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return g.singles+len(g.waiting) > before || g.batches > 0
+		return g.flying+len(g.waiting) > before
 	}, 10*time.Second, time.Microsecond)
 	return errs
 }
@@ -84,42 +84,36 @@ func TestGroupThatWasClosedBeforeItsFirstCall(t *testing.T) {
 
 func TestGroupJoinsWhatArrivesWhileOthersAreUnderWay(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{singles: 2, batches: 1, size: 3}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 3}, time.Minute, gates.send)
 	var ended []<-chan error
-	ended = append(ended, start(t, t.Context(), g, "a"), start(t, t.Context(), g, "b"))
-	require.Equal(t, 1, <-gates.arrived, "the first ones go by themselves, at once")
-	require.Equal(t, 1, <-gates.arrived)
-	ended = append(ended, start(t, t.Context(), g, "c"))
-	require.Equal(t, 1, <-gates.arrived, "then a batch begins, of who is there")
-	for _, key := range []string{"d", "e", "f", "g"} {
+	for _, key := range []string{"a", "b"} {
 		ended = append(ended, start(t, t.Context(), g, key))
-		want := len(ended) - 3
-		require.Eventually(t, func() bool { return g.waitingCalls() == want }, 10*time.Second, time.Microsecond)
+		require.Equal(t, 1, <-gates.arrived, "the first ones go at once")
 	}
-	gates.release <- struct{}{}
-	gates.release <- struct{}{}
+	for i, key := range []string{"c", "d", "e", "f", "g"} {
+		ended = append(ended, start(t, t.Context(), g, key))
+		require.Eventually(t, func() bool { return g.waitingCalls() == i+1 }, 10*time.Second, time.Microsecond)
+	}
 	gates.release <- struct{}{}
 	require.Equal(t, 3, <-gates.arrived, "a batch is bounded")
 	gates.release <- struct{}{}
-	require.Equal(t, 1, <-gates.arrived)
+	require.Equal(t, 2, <-gates.arrived)
+	gates.release <- struct{}{}
 	gates.release <- struct{}{}
 	for _, end := range ended {
 		require.NoError(t, <-end)
 	}
-	assert.Equal(t, []string{"c", "d", "e", "f", "g"}, gates.calls()[2:], "in the order of their arrival")
+	assert.Equal(t, []string{"a", "b", "c", "d", "e", "f", "g"}, gates.calls(), "in the order of their arrival")
 
 	ended = []<-chan error{start(t, t.Context(), g, "later")}
 	require.Equal(t, 1, <-gates.arrived)
-	g.mu.Lock()
-	assert.Equal(t, 1, g.singles, "when all is quiet, calls go by themselves again")
-	g.mu.Unlock()
 	gates.release <- struct{}{}
 	require.NoError(t, <-ended[0])
 }
 
 func TestGroupWithdrawsWhoLeavesBeforeBeingSent(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{singles: 1, batches: 1, size: 10}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, gates.send)
 	first := start(t, t.Context(), g, "first")
 	<-gates.arrived
 	batch := start(t, t.Context(), g, "batch")
@@ -143,7 +137,7 @@ func TestGroupWithdrawsWhoLeavesBeforeBeingSent(t *testing.T) {
 
 func TestGroupGivesUpAfterTheTimeout(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{singles: 1, batches: 1, size: 10}, time.Millisecond, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Millisecond, gates.send)
 	first := start(t, t.Context(), g, "first")
 	<-gates.arrived
 	sent := start(t, t.Context(), g, "sent")
@@ -162,7 +156,7 @@ func TestGroupGivesUpAfterTheTimeout(t *testing.T) {
 
 func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{singles: 1, batches: 1, size: 10}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, gates.send)
 	var ended []<-chan error
 	ended = append(ended, start(t, t.Context(), g, "a"))
 	<-gates.arrived

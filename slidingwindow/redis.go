@@ -57,9 +57,9 @@ type RedisConfig struct {
 //
 // Calls that are made at the same time in one process share a command: while two batches are
 // under way the next one gathers, and is decided in the order in which its calls came. No
-// call waits for a timer, and while few are made each goes by itself. In a Cluster a
-// batch is of one slot. Each call has its own answer or error. One whose context ends
-// leaves at once; if it was not sent yet it takes nothing.
+// call waits for a timer, and a lone one goes at once. In a Cluster a batch is of one slot.
+// Each call has its own answer or error. One whose context ends leaves at once; if it was not
+// sent yet it takes nothing.
 //
 // # Logs
 //
@@ -146,7 +146,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		errs = append(errs, fmt.Errorf("%w: RedisConfig.Timeout is %v; allowed: more than 0s (0s stands for the default of %v)",
 			ErrInvalidConfig, config.Timeout, defaultTimeout))
 	}
-	batches := groupLimits{singles: singlesUnderWay, batches: config.BatchesInFlight, size: config.BatchSize}
+	batches := groupLimits{batches: config.BatchesInFlight, size: config.BatchSize}
 	for _, setting := range []struct {
 		name      string
 		value     *int

@@ -3,37 +3,37 @@ package slidingwindow
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 )
 
 // group joins the calls of one process that are made at the same time into batches, as
-// databases commit transactions in groups. While few calls are under way each goes by
-// itself. Then, while batches are under way, the next one gathers: nothing ever waits for
-// a timer, and a lone caller for nobody.
+// databases commit transactions in groups. While batches are under way the next one gathers.
+// Nothing ever waits for a timer, and a lone caller for nobody: but before a batch is closed,
+// the goroutines that are ready to run have their turn. They are those that the last reply
+// woke, whose next calls would else be just too late, and each command costs Redis and the
+// client more than the calls in it.
 type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
 	timeout time.Duration
 
-	mu      sync.Mutex
-	singles int     // under way
-	batches int     // under way
-	waiting []*call // for the next batch, in the order of their arrival
-	closed  bool
-	idle    sync.Cond // when nothing is under way and nothing waits
+	mu        sync.Mutex
+	flying    int     // goroutines that send
+	gathering int     // those of them that will take the calls that wait
+	lone      int     // calls under way that must not share a command
+	waiting   []*call // for the next batch, in the order of their arrival
+	closed    bool
+	idle      sync.Cond // when nothing is under way and nothing waits
 }
 
 // groupLimits bound what is under way. The figures were found by measurement; see
 // internal/benchmark.
 type groupLimits struct {
-	singles int // calls that go by themselves while there is no batch
 	batches int
 	size    int // calls in a batch
 }
-
-// With fewer calls than that under way, each by itself is at least as fast as in a batch.
-const singlesUnderWay = 8
 
 func newGroup(limits groupLimits, timeout time.Duration, send func(context.Context, []*call)) *group {
 	g := &group{limits: limits, timeout: timeout, send: send}
@@ -49,7 +49,7 @@ var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
 // What is sent goes by a context of its own: one that ends would also end the connecting
 // that other callers wait for.
 //
-// alone sends the call by itself in any case.
+// alone keeps other calls out of its command.
 func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bool) (Decision, error) {
 	c.done = make(chan struct{}, 1)
 	g.mu.Lock()
@@ -60,8 +60,8 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 	case ctx.Err() != nil:
 		g.mu.Unlock()
 		return Decision{}, contextEnded(ctx)
-	case alone || g.batches == 0 && len(g.waiting) == 0 && g.singles < g.limits.singles:
-		g.singles++
+	case alone:
+		g.lone++
 		go g.flyAlone(c)
 	default:
 		g.waiting = append(g.waiting, c)
@@ -96,17 +96,16 @@ func hasEnded(ctx context.Context) bool {
 	return ctx.Err() != nil || has && !time.Now().Before(deadline)
 }
 
-// next sends a batch if calls wait and one more may be under way. mu is held.
+// next sees to it that the calls that wait are sent, as soon as one more batch may be under
+// way. mu is held.
 func (g *group) next() {
-	if len(g.waiting) == 0 {
-		if g.singles == 0 && g.batches == 0 {
-			g.idle.Broadcast()
-		}
-		return
-	}
-	if g.batches < g.limits.batches {
-		g.batches++
+	switch {
+	case len(g.waiting) > 0 && g.gathering == 0 && g.flying < g.limits.batches:
+		g.flying++
+		g.gathering++
 		go g.fly()
+	case len(g.waiting) == 0 && g.flying == 0 && g.lone == 0:
+		g.idle.Broadcast()
 	}
 }
 
@@ -115,7 +114,7 @@ func (g *group) flyAlone(c *call) {
 	g.dispatch([]*call{c})
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.singles--
+	g.lone--
 	g.next()
 }
 
@@ -128,16 +127,22 @@ func (g *group) dispatch(calls []*call) {
 // fly sends batch after batch, until nothing waits.
 func (g *group) fly() {
 	for {
+		runtime.Gosched()
 		g.mu.Lock()
 		calls := g.gather()
+		g.gathering--
 		if len(calls) == 0 {
-			g.batches--
+			g.flying--
 			g.next()
 			g.mu.Unlock()
 			return
 		}
+		g.next() // if there were too many for one batch
 		g.mu.Unlock()
 		g.dispatch(calls)
+		g.mu.Lock()
+		g.gathering++
+		g.mu.Unlock()
 	}
 }
 
@@ -168,7 +173,7 @@ func (g *group) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
-	for len(g.waiting) > 0 || g.singles > 0 || g.batches > 0 {
+	for len(g.waiting) > 0 || g.flying > 0 || g.lone > 0 {
 		g.idle.Wait()
 	}
 }
