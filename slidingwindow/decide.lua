@@ -39,51 +39,19 @@
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-
--- Lua's own number formatting keeps 14 digits. A time has 16.
-local function str(number)
-  return string.format('%.0f', number)
-end
-
-local nowText = str(now)
+local nowText = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%.0f', now)
 local now48 = now % 281474976710656
+local nowMember = struct.pack('>I2I4', math.floor(now48 / 4294967296), now48 % 4294967296)
 
-local function packTime(time)
-  time = time % 281474976710656
-  return struct.pack('>I2I4', math.floor(time / 4294967296), time % 4294967296)
-end
-
-local nowMember = packTime(now)
-
-local reply, size = {now}, 1 -- size is that of the reply
-local receipts = {}
-
--- The low 48 bits of the time of an entry.
-local function time48(member)
-  local high, low = struct.unpack('>I2I4', member)
-  return high * 4294967296 + low
-end
-
--- A member is checked before what it belongs to is taken for a log. Returns the score.
-local function check(member, score)
-  if #member < 6 or time48(member) ~= score % 281474976710656 then
-    error({err = 'FOREIGN the sorted set is not a log'})
-  end
-  return score
-end
-
--- Keeps the time to live of a log between one and two windows, for one that has it.
-local function keep(key, window, ttl)
-  local left = redis.call('PTTL', key)
-  if left <= window / 1000 or left > window / 500 + 1 then
-    redis.call('PEXPIRE', key, ttl)
-  end
-end
+local reply, size = {now, 0, 0, 0}, 1 -- size is that of the reply; a lone call needs no more
+local receipts -- nil while there are none
 
 -- Decides a call of one unit on one limit of 1 or more, whose log has nothing unusual in it:
 -- by far the most calls. It reads the time of the oldest entry from its member, as Redis takes
 -- twice as long to give a score. Returns false, having written nothing, if it is not such a
 -- call; then all is read anew, and what is wrong is told.
+--
+-- It calls no function of ours: to make one takes a fair part of the time of a lone call.
 local function decideSimple(key, max, window, ttl)
   local entries = redis.pcall('ZCARD', key)
   local used, left, resets = entries, 0, window
@@ -93,15 +61,16 @@ local function decideSimple(key, max, window, ttl)
       return false
     end
     -- Of an entry ahead of the clock, or of none of ours, this is years.
-    local age = (now48 - time48(oldest)) % 281474976710656
+    local high, low = struct.unpack('>I2I4', oldest)
+    local age = (now48 - (high * 4294967296 + low)) % 281474976710656
     if age >= window then
-      left = redis.call('ZCOUNT', key, '-inf', str(now - window))
+      left = redis.call('ZCOUNT', key, '-inf', string.format('%.0f', now - window))
       if left == 0 or left > 8 then
         return false
       end
       -- What is to be removed is looked at, lest it be somebody else's.
       oldest = redis.call('ZRANGE', key, '0', tostring(left), 'WITHSCORES')
-      if #oldest[1] < 6 or time48(oldest[1]) ~= oldest[2] % 281474976710656 then
+      if (high * 4294967296 + low) ~= oldest[2] % 281474976710656 then
         return false
       end
       used = entries - left
@@ -124,9 +93,8 @@ local function decideSimple(key, max, window, ttl)
   if left > 0 then
     redis.call('ZREMRANGEBYRANK', key, '0', tostring(left - 1))
   end
-  if entries > 0 then
-    keep(key, window, ttl)
-  else
+  local lives = entries > 0 and redis.call('PTTL', key)
+  if not lives or lives <= window / 1000 or lives > window / 500 + 1 then
     redis.call('PEXPIRE', key, ttl)
   end
   reply[size + 1], reply[size + 2], reply[size + 3] = 1, used + 1, resets
@@ -137,6 +105,38 @@ end
 -- Returns the function that decides any call. What it is made of is made only when a call
 -- needs it: to make it takes longer than to decide a simple one.
 local function general()
+  receipts = {}
+
+  -- Lua's own number formatting keeps 14 digits. A time has 16.
+  local function str(number)
+    return string.format('%.0f', number)
+  end
+
+  local function packTime(time)
+    time = time % 281474976710656
+    return struct.pack('>I2I4', math.floor(time / 4294967296), time % 4294967296)
+  end
+
+  -- A member is checked before what it belongs to is taken for a log. Returns the score.
+  local function check(member, score)
+    local high, low
+    if #member >= 6 then
+      high, low = struct.unpack('>I2I4', member)
+    end
+    if not high or high * 4294967296 + low ~= score % 281474976710656 then
+      error({err = 'FOREIGN the sorted set is not a log'})
+    end
+    return score
+  end
+
+  -- Keeps the time to live of a log between one and two windows.
+  local function keep(key, window, ttl)
+    local left = redis.call('PTTL', key)
+    if left <= window / 1000 or left > window / 500 + 1 then
+      redis.call('PEXPIRE', key, ttl)
+    end
+  end
+
   local function say(value)
     size = size + 1
     reply[size] = value
@@ -319,11 +319,7 @@ local function general()
     end
     log.used = log.used + hits * cost
 
-    if log.entries > 0 then
-      keep(log.key, run.windows[i], run.ttls[i])
-    else
-      redis.call('PEXPIRE', log.key, run.ttls[i])
-    end
+    keep(log.key, run.windows[i], run.ttls[i])
   end
 
   -- Decides any call, `times` times.
@@ -377,20 +373,21 @@ local function general()
   end
 end
 
-local mode, decide = ARGV[1], nil
+local decide
 local arg, key, call = 2, 1, 0
 while ARGV[arg] do
   local n = tonumber(ARGV[arg + 3])
   local max, window, ttl = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), ARGV[arg + 6]
-  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and mode == 'take'
+  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and ARGV[1] == 'take'
     and max > 0 and window < 140737488355328
   local run
-  for _ = 1, tonumber(ARGV[arg]) do
+  for _ = 1, ARGV[arg] do
     if not (simple and decideSimple(KEYS[key], max, window, ttl)) then
+      decide = decide or general()
       local said, noted = size, #receipts
       if not run then
         run = {
-          times = tonumber(ARGV[arg + 1]), cost = tonumber(ARGV[arg + 2]), peek = mode == 'peek',
+          times = tonumber(ARGV[arg + 1]), cost = tonumber(ARGV[arg + 2]), peek = ARGV[1] == 'peek',
           maxs = {}, windows = {}, ttls = {},
         }
         for i = 1, n do
@@ -402,7 +399,6 @@ while ARGV[arg] do
       for i = 1, n do
         keys[i] = KEYS[key + i - 1]
       end
-      decide = decide or general()
       local ok, err = pcall(decide, keys, run)
       if not ok then
         for i = #receipts, noted + 1, -1 do
@@ -419,7 +415,7 @@ while ARGV[arg] do
   end
   arg = arg + 4 + 3 * n
 end
-for _, receipt in ipairs(receipts) do
+for _, receipt in ipairs(receipts or {}) do
   for _, value in ipairs(receipt) do
     size = size + 1
     reply[size] = value
