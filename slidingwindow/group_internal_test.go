@@ -3,6 +3,7 @@ package slidingwindow
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,8 +15,8 @@ import (
 // gates is what a group sends to: each command stops until the test lets it go on.
 type gates struct {
 	mu      sync.Mutex
-	sent    [][]*call // the batches, as they were sent
-	arrived chan int  // how many calls each has
+	sent    []string // the keys, as they were sent
+	arrived chan int // how many calls each has
 	release chan struct{}
 }
 
@@ -32,21 +33,18 @@ func (g *gates) send(_ context.Context, calls []*call) {
 
 func (g *gates) pass(calls []*call) {
 	g.mu.Lock()
-	g.sent = append(g.sent, calls)
+	for _, c := range calls {
+		g.sent = append(g.sent, c.key)
+	}
 	g.mu.Unlock()
 	g.arrived <- len(calls)
 	<-g.release
 }
 
-func (g *gates) calls() (keys []string) {
+func (g *gates) calls() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, calls := range g.sent {
-		for _, c := range calls {
-			keys = append(keys, c.key)
-		}
-	}
-	return keys
+	return slices.Clone(g.sent)
 }
 
 // start makes a call and returns when it is under way or waits.
@@ -57,7 +55,7 @@ func start(t *testing.T, ctx context.Context, g *group, key string) (ended <-cha
 	before := g.flying + len(g.waiting)
 	g.mu.Unlock()
 	go func() {
-		_, err := g.do(ctx, &call{key: key}, g.timeout, false)
+		_, err := g.do(ctx, newCall(Request{Key: key}), g.timeout, false)
 		errs <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -77,7 +75,7 @@ func (g *group) waitingCalls() int {
 // A store may be closed while the first call of a slot comes in.
 func TestGroupThatWasClosedBeforeItsFirstCall(t *testing.T) {
 	g := &group{closed: true}
-	_, err := g.do(t.Context(), &call{}, time.Minute, false)
+	_, err := g.do(t.Context(), newCall(Request{}), time.Minute, false)
 	require.ErrorIs(t, err, ErrStoreUnavailable)
 	g.close()
 }
@@ -174,7 +172,7 @@ func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 		defer g.mu.Unlock()
 		return g.closed
 	}, 10*time.Second, time.Microsecond)
-	_, err := g.do(t.Context(), &call{key: "late"}, time.Minute, false)
+	_, err := g.do(t.Context(), newCall(Request{Key: "late"}), time.Minute, false)
 	require.ErrorIs(t, err, ErrStoreUnavailable)
 	select {
 	case <-closed:

@@ -205,16 +205,15 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	case ctx.Err() != nil:
 		return Decision{}, contextEnded(ctx)
 	}
-	c := &call{key: req.Key, plan: req.planned(), cost: req.Cost}
 	if req.Peek {
-		return s.look(ctx, c)
+		return s.look(ctx, &call{key: req.Key, plan: req.planned(), cost: req.Cost})
 	}
 	began := time.Now()
 	d, attempt, err := s.stillRefused(ctx, req)
 	if err != nil || d.Reason != "" {
 		return d, err
 	}
-	if d, err = s.groupOf(req.Key).do(ctx, c, s.timeout-time.Since(began), s.crossSlot.Load()); err == nil {
+	if d, err = s.groupOf(req.Key).do(ctx, newCall(req), s.timeout-time.Since(began), s.crossSlot.Load()); err == nil {
 		s.remember(req, d, attempt)
 	}
 	return d, err

@@ -46,12 +46,13 @@ var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
 // do decides a call. It returns when the call is decided, or when ctx ends or the timeout has
 // passed: a call that was not sent by then never is.
 //
+// The call, from newCall, is the group's from then on.
+//
 // What is sent goes by a context of its own: one that ends would also end the connecting
 // that other callers wait for.
 //
 // alone keeps other calls out of its command.
 func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bool) (Decision, error) {
-	c.done = make(chan struct{}, 1)
 	g.mu.Lock()
 	switch {
 	case g.closed:
@@ -69,18 +70,25 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 	}
 	g.mu.Unlock()
 
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	if c.patience == nil {
+		c.patience = time.NewTimer(timeout)
+	} else {
+		c.patience.Reset(timeout)
+	}
 	var err error
 	select {
 	case <-c.done:
-		if c.err == nil {
-			return c.decision, nil
-		}
+		c.patience.Stop()
+		d := c.decision
 		err = c.err
+		c.release()
+		if err == nil {
+			return d, nil
+		}
 	case <-ctx.Done():
+		c.patience.Stop()
 		g.withdraw(c)
-	case <-timer.C:
+	case <-c.patience.C:
 		g.withdraw(c)
 		err = lateFailure(g.timeout, context.DeadlineExceeded)
 	}
@@ -178,5 +186,5 @@ func (g *group) close() {
 	}
 }
 
-// finish tells the caller that the call is decided.
+// finish tells the caller that the call is decided. It must be the last that is done with it.
 func (c *call) finish() { c.done <- struct{}{} }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -43,6 +44,23 @@ type call struct {
 	err      error
 	done     chan struct{} // gets one value when there is a decision or an error
 	left     bool          // its caller did; the group's lock guards it
+
+	patience *time.Timer // of its caller
+}
+
+var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+func newCall(req Request) *call {
+	c := callPool.Get().(*call)
+	c.key, c.plan, c.cost = req.Key, req.planned(), req.Cost
+	return c
+}
+
+// release is for the caller of a call that is done: nobody else knows it any more. One that
+// is not done must be left to who sends it.
+func (c *call) release() {
+	c.key, c.plan, c.decision, c.err = "", nil, Decision{}, nil
+	callPool.Put(c)
 }
 
 // join makes the entries of one question to decide.lua of calls in the order of their
