@@ -1,0 +1,64 @@
+//go:build unix
+
+// Package faults_test breaks Redis, and the way to it, under traffic, and looks at what
+// callers see: which errors, how late, whether any window held too much, and how soon all
+// is well again. It makes a table of that.
+//
+//	go test ./integration_test/faults             the short form, about half a minute
+//	make faults                                   the long one, with the table
+package faults_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var (
+	long     = flag.Bool("long", false, "let each fault last for seconds, and hold the time bounds to what is promised")
+	markdown = flag.String("markdown", "", "write the table to this file, too, as Markdown")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "faults: goroutines are left:", err)
+		code = 1
+	}
+	if err := show(); err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func show() error {
+	if *long || testing.Verbose() {
+		if err := table.print(os.Stdout); err != nil {
+			return err
+		}
+	}
+	if *markdown == "" {
+		return nil
+	}
+	file, err := os.Create(*markdown)
+	if err != nil {
+		return err
+	}
+	if err := table.markdown(file); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func shortOrLong(short, inLong time.Duration) time.Duration {
+	if *long {
+		return inLong
+	}
+	return short
+}
