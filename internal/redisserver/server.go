@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,34 +26,59 @@ const (
 	startTimeout = 10 * time.Second
 	stopTimeout  = 5 * time.Second
 	startTries   = 5
+
+	commandTimeout = 10 * time.Second
+	settleTimeout  = 60 * time.Second // for several servers to find each other
+	poll           = 50 * time.Millisecond
 )
 
 // Server is one running redis-server process. Its methods are safe for concurrent use.
 type Server struct {
-	port int
-	dir  string
-	args []string
+	port  int
+	dir   string
+	begin []string // of the command line: a file of settings, if there is one
+	args  []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
 }
 
+// FreePort is an argument that stands for one more port that nobody listens on.
+const FreePort = "{free port}"
+
 // Start runs a redis-server on a free port with extra arguments, such as
 // "--requirepass", "secret", and waits until it answers. The caller must Stop it.
 func Start(ctx context.Context, args ...string) (*Server, error) {
+	dir, err := newDir()
+	if err != nil {
+		return nil, err
+	}
+	// A replica that got its copy without a disk waits 5 seconds for it, and about one more for
+	// what is written next, although it is said to be online.
+	return start(ctx, dir, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync", "no"}, args...))
+}
+
+func newDir() (string, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		return nil, ErrNotInstalled
+		return "", ErrNotInstalled
 	}
 	dir, err := os.MkdirTemp("", "redis-")
 	if err != nil {
-		return nil, fmt.Errorf("redisserver: %w", err)
+		return "", fmt.Errorf("redisserver: %w", err)
 	}
+	return dir, nil
+}
+
+// start finds a port for a server and runs it. It removes the folder if it cannot.
+func start(ctx context.Context, dir string, begin, args []string) (*Server, error) {
 	// Another process may take the free port before redis-server does.
 	for try := 1; ; try++ {
-		s := &Server{dir: dir, args: args}
+		s := &Server{dir: dir, begin: begin}
+		var err, errArgs error
 		s.port, err = subprocess.FreePort()
-		if err == nil {
+		s.args, errArgs = withFreePorts(args)
+		if err = errors.Join(err, errArgs); err == nil {
 			err = s.run(ctx)
 		}
 		if err == nil {
@@ -64,11 +90,54 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 	}
 }
 
+func withFreePorts(args []string) ([]string, error) {
+	args = slices.Clone(args)
+	for i := range args {
+		if args[i] != FreePort {
+			continue
+		}
+		port, err := subprocess.FreePort()
+		if err != nil {
+			return nil, err
+		}
+		args[i] = strconv.Itoa(port)
+	}
+	return args, nil
+}
+
 // Addr is the server's "127.0.0.1:port".
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
 // URL is the server's redis:// URL.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// Do runs one command by redis-cli, as the default user, and returns what it prints. A reply
+// that is an error is an error.
+func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-e", "-p", strconv.Itoa(s.port)}, args...)...).CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return text, fmt.Errorf("redisserver: %s: %s: %w: %s", s.Addr(), strings.Join(args, " "), err, text)
+	}
+	return text, nil
+}
+
+// await asks until the reply pleases.
+func (s *Server) await(ctx context.Context, pleases func(reply string) bool, command ...string) error {
+	for {
+		reply, err := s.Do(ctx, command...)
+		if err == nil && pleases(reply) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("redisserver: %s: %s: %w: %s", s.Addr(), strings.Join(command, " "), errors.Join(ctx.Err(), err), reply)
+		case <-time.After(poll):
+		}
+	}
+}
 
 // Restart starts a stopped server again, on the same port and without its data.
 func (s *Server) Restart(ctx context.Context) error { return s.run(ctx) }
@@ -102,11 +171,10 @@ func (s *Server) Stop() error {
 func (s *Server) run(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	args := append([]string{
+	args := slices.Concat(s.begin, []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", s.dir,
-		"--logfile", filepath.Join(s.dir, "log"),
-	}, s.args...)
+		"--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
+	}, s.args)
 	// The program must outlive ctx, which bounds the start only.
 	s.cmd = exec.Command("redis-server", args...)
 	var output bytes.Buffer
