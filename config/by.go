@@ -42,7 +42,7 @@ func (s *settings) by(key string) string {
 		hashed = hashed || isHashed
 	}
 	// What is missing may be in a file that cannot be read.
-	if hashed && !s.hasKeySecret() && !s.incomplete {
+	if hashed && !s.isSet(keySecret) && !s.incomplete {
 		s.problemf("%s is %s: hashed: needs %s, which is not set; set %s in the environment to a text of %d bytes or more",
 			s.describe(key), shown(text), keySecret, variableOf(keySecret), minSecretBytes)
 	}

@@ -57,6 +57,8 @@ func (s *settings) config() *Config {
 		c.Redis.Timeout = timeout
 	}
 	c.Redis.URL = s.url()
+	s.tlsFiles(&c.Redis)
+	s.sentinelLogin(&c.Redis)
 	c.Response = s.response()
 	c.Client = s.client()
 	for _, name := range s.merged.MapKeys(sectionLimits) {

@@ -26,7 +26,7 @@ type Client struct {
 }
 
 func (s *settings) client() Client {
-	c := Client{IPv6Prefix: defaultIPv6Prefix, KeySecret: s.keySecret()}
+	c := Client{IPv6Prefix: defaultIPv6Prefix, KeySecret: s.secret(keySecret, minSecretBytes, secretRule)}
 	if bits, ok := s.integer(keyIPv6Prefix, ipv6PrefixRule); ok {
 		if bits < minIPv6Prefix || bits > maxIPv6Prefix {
 			s.invalid(keyIPv6Prefix, "", ipv6PrefixRule)
@@ -36,27 +36,22 @@ func (s *settings) client() Client {
 	return c
 }
 
-// keySecret reports what is wrong without the value, whatever it is: a number may be a
+// secret reports what is wrong without the value, whatever it is: a number may be a
 // secret that lacks its quotes.
-func (s *settings) keySecret() Secret {
-	if !s.hasKeySecret() {
+func (s *settings) secret(key string, least int, allowed string) Secret {
+	if !s.isSet(key) {
 		return Secret{}
 	}
-	text, ok := s.merged.Get(keySecret).(string)
+	text, ok := s.merged.Get(key).(string)
 	why := ""
 	switch {
 	case !ok:
 		why = textNeeded
-	case len(text) < minSecretBytes:
+	case len(text) < least:
 		why = fmt.Sprintf("it has a length of %d", len(text))
 	default:
 		return Secret{redacted{mask}, func() string { return text }}
 	}
-	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(keySecret), why, secretRule)
+	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(key), why, allowed)
 	return Secret{}
-}
-
-// hasKeySecret reports whether there is a secret, right or wrong.
-func (s *settings) hasKeySecret() bool {
-	return s.merged.Exists(keySecret) && s.merged.Get(keySecret) != ""
 }

@@ -71,6 +71,21 @@ type Redis struct {
 	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
 	Timeout time.Duration
 
+	// CAFile is the path of a PEM file with the certificates of the authorities that may
+	// have signed the server's. Defaults to "", which stands for those of the system.
+	// CertFile and KeyFile are those of the certificate, and of its private key, that the
+	// server asks this program for. Default to "": none is shown.
+	//
+	// All three are for rediss:// and valkeys:// only, and for the sentinels too. They are read
+	// again for every new connection, so a renewed certificate needs no restart.
+	CAFile, CertFile, KeyFile string
+
+	// SentinelUsername and SentinelPassword are the login of the sentinels, if there are any:
+	// that of REDIS_URL is for the data nodes only. A password without a user name is that of
+	// the default user. Default to none.
+	SentinelUsername string
+	SentinelPassword Secret
+
 	// Logger gets a record when a connection is made, fails or is made again. It is
 	// not loaded. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
@@ -80,6 +95,15 @@ type Redis struct {
 // [slidingwindow.MemoryStore], and there is nothing to connect to.
 func (r Redis) InMemory() bool {
 	return r.URL.open != nil && r.URL.open().scheme == schemeMemory
+}
+
+// server returns what the URL and the other settings say of Redis.
+func (r Redis) server() *server {
+	s := *r.URL.open()
+	s.files = r.tlsFiles()
+	s.sentinelUsername = r.SentinelUsername
+	s.sentinelPassword = string(r.SentinelPassword.Bytes())
+	return &s
 }
 
 // Store returns the settings for [slidingwindow.NewRedisStore].

@@ -24,6 +24,7 @@ var (
 // wraps the cause, so that errors.Is(err, syscall.ECONNREFUSED) and the like work, as
 // does errors.Is with the error and the cause of ctx. What a server replied is not
 // wrapped, and told in this package's own words, as it may quote the login.
+// A certificate or a key that cannot be read is an error before any address is asked.
 // With memory:// it is always an error; see [Redis.InMemory].
 //
 // The client's connections are logged to r.Logger, for each address: "redis connected"
@@ -40,7 +41,10 @@ func (r Redis) Connect(ctx context.Context) (rueidis.Client, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	s := r.URL.open()
+	s := r.server()
+	if err := s.checkFiles(); err != nil {
+		return nil, err
+	}
 	m := newMonitor(s, logger)
 	bound := time.Duration(len(s.addrs)+1) * s.timeout()
 	bounded, cancel := context.WithTimeout(ctx, bound)

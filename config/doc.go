@@ -20,6 +20,11 @@
 //	redis.url                REDIS_URL                required  see below
 //	redis.prefix             REDIS_PREFIX             rl        1 to 64 printable ASCII characters other than the space, { and }
 //	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
+//	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file
+//	redis.cert_file          REDIS_CERT_FILE                    the path of a PEM file
+//	redis.key_file           REDIS_KEY_FILE                     the path of a PEM file
+//	redis.sentinel_username  REDIS_SENTINEL_USERNAME            the name of a user
+//	redis.sentinel_password  REDIS_SENTINEL_PASSWORD            a text
 //	response.headers         RESPONSE_HEADERS         draft-11  draft-11, draft-7, draft-6, legacy, or any of them together; or none
 //	response.refused_status  RESPONSE_REFUSED_STATUS  429       400 to 599
 //	response.no_key_status   RESPONSE_NO_KEY_STATUS   403       400 to 599
@@ -116,12 +121,22 @@
 //	client_name=name    the name of the connections in Redis: printable ASCII without spaces
 //
 // With master_set the user, the password and the database are those of the data
-// nodes; the sentinels are asked without a login. With rediss both speak TLS.
+// nodes. The login of the sentinels, if they want one, is redis.sentinel_password, for the
+// default user or for redis.sentinel_username. With rediss both speak TLS.
+//
+// # TLS
+//
+// With rediss and valkeys the server's certificate must be signed by an authority of
+// the system, or of redis.ca_file instead, and hold the host of the address. A node that a
+// cluster or the sentinels name by its IP address may show the host of the URL instead.
+// A server that asks for a certificate gets that of redis.cert_file, with its key in
+// redis.key_file. The files are read for every new connection, so that renewed ones
+// need no restart. TLS is 1.2 or later.
 //
 // # Secrets
 //
-// The URL is held in a type that shows it without its user and password, and
-// client.key_secret in one that does not show it, however they are printed, logged or
+// The URL is held in a type that shows it without its user and password, client.key_secret and
+// redis.sentinel_password in one that does not show them, however they are printed, logged or
 // marshalled. No error or log record holds them.
 //
 // # Concurrency

@@ -52,7 +52,7 @@ func (m *monitor) explain(ctx context.Context, err error, bound time.Duration) e
 	case isTimeout(err):
 		errs = append(errs, &connectError{fmt.Sprintf("cannot reach redis at %s: no answer within %v", all, bound), err})
 	default:
-		errs = append(errs, &connectError{"cannot reach redis at " + all + ": " + m.server.reason(err, bound), err})
+		errs = append(errs, &connectError{"cannot reach redis at " + all + ": " + m.server.reason(all, err, bound), err})
 	}
 	return errors.Join(errs...)
 }
@@ -69,7 +69,7 @@ func contextCause(ctx context.Context) error {
 
 // failure is why one address is down.
 func (s *server) failure(addr string, err error) error {
-	reason := s.reason(err, s.timeout())
+	reason := s.reason(addr, err, s.timeout())
 	var refused refusal
 	switch {
 	case !errors.As(err, &refused):
@@ -94,34 +94,37 @@ func (s *server) explainReply(addrs string, err error) string {
 		// not have.
 		return "redis at " + addrs + " does not offer client-side caching: add client_cache=0 to REDIS_URL"
 	default:
-		return "redis at " + addrs + " refused the connection: " + s.words(reply)
+		return "redis at " + addrs + " refused the connection: " + s.words(addrs, reply)
 	}
 }
 
-// reason is the shortest text that tells the cause of an error. within is how long an
+// reason is the shortest text that tells the cause of an error of an address. within is how long an
 // answer was waited for, 0 if that is not known.
-func (s *server) reason(err error, within time.Duration) string {
+func (s *server) reason(addr string, err error, within time.Duration) string {
 	var errno syscall.Errno
 	var dns *net.DNSError
 	var op *net.OpError
+	var file *fileError
 	reply, isReply := serverReply(err)
 	switch {
 	case isReply:
-		return s.words(reply)
+		return s.words(addr, reply)
+	case errors.As(err, &file):
+		return file.Error()
 	case isTimeout(err) && within > 0:
-		return fmt.Sprintf("no answer within %v", within) + tlsHint(err)
+		return fmt.Sprintf("no answer within %v", within) + s.tlsHint(err)
 	case isTimeout(err):
-		return "no answer in time" + tlsHint(err)
+		return "no answer in time" + s.tlsHint(err)
 	case errors.Is(err, io.EOF):
-		return "the connection was closed" + tlsHint(err)
+		return "the connection was closed" + s.tlsHint(err)
 	case errors.As(err, &errno):
-		return errno.Error() + tlsHint(err)
+		return errno.Error() + s.tlsHint(err)
 	case errors.As(err, &dns):
 		return dns.Err
 	case errors.As(err, &op) && op.Err != nil:
-		return op.Err.Error()
+		return op.Err.Error() + s.tlsHint(err)
 	default:
-		return err.Error()
+		return err.Error() + s.authorityHint(err)
 	}
 }
 
@@ -136,12 +139,29 @@ type handshakeError struct{ cause error }
 func (e *handshakeError) Error() string { return e.cause.Error() }
 func (e *handshakeError) Unwrap() error { return e.cause }
 
-// tlsHint is for a server that took the connection and made nothing of the handshake:
-// one without TLS waits for the end of a line, or hangs up.
-func tlsHint(err error) string {
+// unansweredError is that of a connection that was made, and broke before the first answer.
+type unansweredError struct{ cause error }
+
+func (e *unansweredError) Error() string { return e.cause.Error() }
+func (e *unansweredError) Unwrap() error { return e.cause }
+
+// tlsHint is for a server that took the connection and hung up. One without TLS makes
+// nothing of a handshake, or waits for the end of a line. One that does not like the client's
+// certificate says so after the handshake, and often resets the connection before
+// that is read.
+func (s *server) tlsHint(err error) string {
 	var handshake *handshakeError
-	if errors.As(err, &handshake) {
+	var unanswered *unansweredError
+	switch {
+	case errors.As(err, &handshake):
 		return "; does it speak TLS?"
+	case !errors.As(err, &unanswered) || s.scheme == schemeUnix:
+		return ""
+	case !s.isTLS():
+		return "; does it want TLS (rediss://)?"
+	case s.files.cert == "":
+		return "; does it ask for a certificate (REDIS_CERT_FILE, REDIS_KEY_FILE)?"
+	default:
+		return "; does it trust the certificate of REDIS_CERT_FILE?"
 	}
-	return ""
 }

@@ -13,6 +13,12 @@ const (
 	keyPrefix  = "redis.prefix"
 	keyTimeout = "redis.timeout"
 
+	keyCAFile           = "redis.ca_file"
+	keyCertFile         = "redis.cert_file"
+	keyKeyFile          = "redis.key_file"
+	keySentinelUser     = "redis.sentinel_username"
+	keySentinelPassword = "redis.sentinel_password"
+
 	keyHeaders       = "response.headers"
 	keyRefusedStatus = "response.refused_status"
 	keyNoKeyStatus   = "response.no_key_status"
@@ -38,6 +44,7 @@ const (
 var (
 	plainKeys = []string{
 		keyHost, keyPort, keyURL, keyPrefix, keyTimeout,
+		keyCAFile, keyCertFile, keyKeyFile, keySentinelUser, keySentinelPassword,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus, keyIPv6Prefix, keySecret,
 	}
 	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldShadow}
@@ -88,4 +95,14 @@ func keyOf(variable string) (key string, ok bool) {
 	key = limitKey(strings.ToLower(rest[:i]), strings.ToLower(rest[i+1:]))
 	// Only the upper-case spelling counts: two spellings of one key could disagree.
 	return key, isKey(key) && variable == variableOf(key)
+}
+
+// variablesOf are the variables of a section's keys.
+func variablesOf(section string) (variables []string) {
+	for _, key := range plainKeys {
+		if strings.HasPrefix(key, section+".") {
+			variables = append(variables, variableOf(key))
+		}
+	}
+	return variables
 }

@@ -229,7 +229,7 @@ func (s *settings) unknownVariable(variable string, from origin) {
 	case near != "":
 		hint = "did you mean " + near + "?"
 	case strings.HasPrefix(variable, redisVariables):
-		hint = "allowed: " + strings.Join([]string{variableOf(keyURL), variableOf(keyPrefix), variableOf(keyTimeout)}, ", ")
+		hint = "allowed: " + strings.Join(variablesOf(sectionRedis), ", ")
 	}
 	if likelySecret(variable) {
 		variable = "a variable " + notShown

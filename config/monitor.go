@@ -62,15 +62,7 @@ func (m *monitor) dial(ctx context.Context, addr string, dialer *net.Dialer, tls
 	}
 	conn, err := dialer.DialContext(bounded, network, addr)
 	if err == nil && tlsConfig != nil {
-		tlsConfig = tlsConfig.Clone()
-		tlsConfig.ServerName = m.server.serverName(addr)
-		plain := conn
-		secure := tls.Client(plain, tlsConfig)
-		conn = secure
-		if err = secure.HandshakeContext(bounded); err != nil {
-			_ = plain.Close()
-			err = &handshakeError{err}
-		}
+		conn, err = m.server.secure(bounded, conn, addr, tlsConfig)
 	}
 	if err != nil {
 		if !errors.Is(ctx.Err(), context.Canceled) { // else the caller lost interest
@@ -136,7 +128,7 @@ func (m *monitor) markDown(addr string, conn *watchedConn, err error) {
 	n.down, n.err = true, err
 	m.mu.Unlock()
 	if first {
-		m.logger.Warn("redis connection failed", "addr", addr, "error", m.server.reason(err, 0))
+		m.logger.Warn("redis connection failed", "addr", addr, "error", m.server.reason(addr, err, 0))
 	}
 }
 
@@ -176,9 +168,26 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 	// A timeout of an answered connection is that of one call, and no verdict on the
 	// server: the client dials again, and that decides.
 	if err != nil && !c.closed.Load() && (!c.answered.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
-		c.monitor.markDown(c.addr, c, err)
+		c.markDown(err)
 	}
 	return n, err
+}
+
+// Write implements net.Conn. A server that hung up before its first answer may show here
+// first.
+func (c *watchedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && !c.closed.Load() && !c.answered.Load() {
+		c.markDown(err)
+	}
+	return n, err
+}
+
+func (c *watchedConn) markDown(err error) {
+	if !c.answered.Load() && !isTimeout(err) {
+		err = &unansweredError{err}
+	}
+	c.monitor.markDown(c.addr, c, err)
 }
 
 // firstAnswer judges the reply to the login, which opens every connection.

@@ -83,7 +83,7 @@ func TestReasonsOfOurOwnSideAreShownAsTheyAre(t *testing.T) {
 		&net.OpError{Op: "dial", Err: errors.New("no route to the network e")},
 		errors.New("tls: the certificate of dial has expired"),
 	} {
-		text := s.reason(err, 0)
+		text := s.reason("", err, 0)
 		assert.Contains(t, err.Error(), text)
 		failure := s.failure(someAddr, err)
 		assert.ErrorIs(t, failure, err)

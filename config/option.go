@@ -52,6 +52,8 @@ func (s *server) option() rueidis.ClientOption {
 	if s.masterSet != "" {
 		option.Sentinel = rueidis.SentinelOption{
 			MasterSet:               s.masterSet,
+			Username:                s.sentinelUsername,
+			Password:                s.sentinelPassword,
 			ClientName:              s.clientName,
 			Dialer:                  option.Dialer,
 			TLSConfig:               option.TLSConfig,

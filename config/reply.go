@@ -21,7 +21,7 @@ type knownReply struct {
 
 var knownReplies = []knownReply{
 	{"WRONGPASS", "WRONGPASS: the user or the password of REDIS_URL is wrong, or the user is disabled", true},
-	{"NOAUTH", "NOAUTH: it asks for a login", true},
+	{"NOAUTH", "NOAUTH: it asks for a login; give one in REDIS_URL", true},
 	{"NOPERM", "NOPERM: the user lacks a permission", true},
 	{"AUTH <password> called without any password", "it has no password, and REDIS_URL has one", true},
 	{"Client sent AUTH, but no password is set", "it has no password, and REDIS_URL has one", true},
@@ -70,14 +70,17 @@ func serverReply(err error) (reply string, ok bool) {
 	}
 }
 
-// words tell what a server answered. One that does not know a command may quote it,
+// words tell what the server at an address answered. One that does not know a command may quote it,
 // cut off or spelled in another way, so that no search for the login would find it.
 // Hence only our own words are shown, or what a server says that got no login.
-func (s *server) words(reply string) string {
+func (s *server) words(addr, reply string) string {
 	if k, ok := known(reply); ok {
+		if s.isSentinel(addr) {
+			return strings.ReplaceAll(k.means, variableOf(keyURL), variableOf(keySentinelPassword))
+		}
 		return k.means
 	}
-	if s.username != "" || s.password != "" {
+	if s.username != "" || s.password != "" || s.sentinelPassword != "" {
 		return "its error is not shown, as it may quote the login"
 	}
 	return reply

@@ -2,24 +2,13 @@ package config_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -121,45 +110,4 @@ func readCommand(reader *bufio.Reader) (args []string, err error) {
 		args = append(args, string(arg[:size]))
 	}
 	return args, nil
-}
-
-// startSentinel is not in redisserver, as only this package talks to one.
-func startSentinel(t *testing.T, file, port string) (addr string) {
-	t.Helper()
-	// Its own end comes with the test's context.
-	cmd := exec.CommandContext(t.Context(), "redis-server", file, "--sentinel", "--port", port, "--bind", "127.0.0.1")
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Wait() })
-	addr = net.JoinHostPort("127.0.0.1", port)
-	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	}, patience, poll)
-	return addr
-}
-
-// certificate writes a self-signed certificate and its key.
-func certificate(t *testing.T, host string) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: host},
-		DNSNames:     []string{host},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	keyBytes, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyBytes}), 0o600))
-	return certFile, keyFile
 }

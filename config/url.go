@@ -45,6 +45,10 @@ type server struct {
 	noRetry            bool
 	clientName         string
 	masterSet          string
+
+	// What is set apart from the URL.
+	files                              tlsFiles
+	sentinelUsername, sentinelPassword string
 }
 
 var (

@@ -38,7 +38,7 @@ func (m *monitor) checkVersion(ctx context.Context, client rueidis.Client) error
 			// Not the builder's INFO, which would be retried until ctx ends.
 			info, err := node.Do(ctx, node.B().Arbitrary("INFO", "server").Build()).ToString()
 			if err != nil {
-				m.logger.Debug("redis version unknown", "addr", addr, "error", m.server.reason(err, 0))
+				m.logger.Debug("redis version unknown", "addr", addr, "error", m.server.reason(addr, err, 0))
 				return
 			}
 			if given, unsupported := tooOld(info); unsupported {

@@ -1,0 +1,115 @@
+package config_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
+	"github.com/seed-e8747a6b/ratelimit/internal/testcert"
+)
+
+// startSentinel runs a sentinel that watches a master on a port of this computer.
+func startSentinel(t *testing.T, masterPort string, lines ...string) *redisserver.Server {
+	t.Helper()
+	watch := "sentinel monitor " + redisserver.MasterSet + " 127.0.0.1 " + masterPort + " 1"
+	sentinel, err := redisserver.StartSentinel(t.Context(), append([]string{watch}, lines...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, sentinel.Stop()) })
+	return sentinel
+}
+
+func portOf(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return port
+}
+
+func TestConnectThroughSentinel(t *testing.T) {
+	t.Parallel()
+	master := startRedis(t, "--requirepass", "s3cret")
+	sentinel := startSentinel(t, portOf(t, master.Addr()), "sentinel auth-pass mymaster s3cret")
+
+	r, l := redisAt(t, "redis://:s3cret@"+sentinel.Addr()+"/1?master_set=mymaster")
+	client, err := r.Connect(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, rueidis.ClientModeSentinel, client.Mode())
+	decides(t, r, client)
+	client.Close()
+	assert.ElementsMatch(t, []string{"INFO: redis connected " + sentinel.Addr(), "INFO: redis connected " + master.Addr()}, l.lines(t))
+
+	r, _ = redisAt(t, "redis://"+sentinel.Addr()+"?master_set=other")
+	_, err = r.Connect(t.Context())
+	require.EqualError(t, err, "the sentinels at "+sentinel.Addr()+` know no master_set "other"`)
+}
+
+func TestConnectLogsInToSentinels(t *testing.T) {
+	t.Parallel()
+	// Sentinels of one master find each other, and these have different logins.
+	master, another := startRedis(t, "--requirepass", "s3cret"), startRedis(t, "--requirepass", "s3cret")
+	byPassword := startSentinel(t, portOf(t, master.Addr()), "sentinel auth-pass mymaster s3cret", "requirepass s3cret-too")
+	byUser := startSentinel(t, portOf(t, another.Addr()), "sentinel auth-pass mymaster s3cret", "user watcher on >s3cret-too allchannels +@all", "user default off")
+	url := func(login string, sentinel *redisserver.Server) string {
+		return "REDIS_URL=redis://" + login + "@" + sentinel.Addr() + "?master_set=mymaster"
+	}
+	const password = "REDIS_SENTINEL_PASSWORD=s3cret-too"
+	for name, test := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"password":          {[]string{url(":s3cret", byPassword), password}, ""},
+		"user":              {[]string{url(":s3cret", byUser), password, "REDIS_SENTINEL_USERNAME=watcher"}, ""},
+		"none":              {[]string{url(":s3cret", byPassword)}, "redis at " + byPassword.Addr() + " refused the login: NOAUTH: it asks for a login; give one in REDIS_SENTINEL_PASSWORD"},
+		"wrong":             {[]string{url(":s3cret", byPassword), "REDIS_SENTINEL_PASSWORD=s3cret"}, "redis at " + byPassword.Addr() + " refused the login: WRONGPASS: the user or the password of REDIS_SENTINEL_PASSWORD is wrong, or the user is disabled"},
+		"wrong for master":  {[]string{url(":s3cret-too", byPassword), password}, "redis at " + master.Addr() + " refused the login: WRONGPASS: the user or the password of REDIS_URL is wrong, or the user is disabled"},
+		"wrong user of two": {[]string{url(":s3cret", byUser), password}, "redis at " + byUser.Addr() + " refused the login: WRONGPASS: the user or the password of REDIS_SENTINEL_PASSWORD is wrong, or the user is disabled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := loadRedis(t, test.environ...)
+			client, err := r.Connect(t.Context())
+			if test.want != "" {
+				require.EqualError(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			defer client.Close()
+			decides(t, r, client)
+		})
+	}
+}
+
+// Sentinels and nodes speak TLS only, and want certificates.
+func TestConnectThroughSentinelOverTLS(t *testing.T) {
+	t.Parallel()
+	authority := testcert.New(t)
+	own, client := authority.Sign(t, nil, "localhost", "127.0.0.1"), authority.Sign(t, nil)
+	port := startTLS(t, authority, own, "yes")
+	sentinelPort := freePort(t)
+	startSentinel(t, port, "tls-port "+sentinelPort, "tls-replication yes", "tls-cert-file "+own.Cert, "tls-key-file "+own.Key, "tls-ca-cert-file "+authority.File)
+	r := loadRedis(t, "REDIS_URL=rediss://localhost:"+sentinelPort+"?master_set=mymaster",
+		"REDIS_CA_FILE="+authority.File, "REDIS_CERT_FILE="+client.Cert, "REDIS_KEY_FILE="+client.Key)
+	connected, err := r.Connect(t.Context())
+	require.NoError(t, err)
+	defer connected.Close()
+	decides(t, r, connected)
+}
+
+func TestLoadSentinelLogin(t *testing.T) {
+	requireRefused(t, map[string]wrong{
+		"no sentinels":  {env: []string{"REDIS_URL=redis://h", "REDIS_SENTINEL_PASSWORD=s3cret"}, want: "redis.sentinel_password (REDIS_SENTINEL_PASSWORD in the environment) is for sentinels; allowed: with master_set in REDIS_URL"},
+		"user alone":    {env: []string{"REDIS_URL=redis://h?master_set=m", "REDIS_SENTINEL_USERNAME=u"}, want: "redis.sentinel_username (REDIS_SENTINEL_USERNAME in the environment) needs redis.sentinel_password (REDIS_SENTINEL_PASSWORD) as well"},
+		"number":        {yaml: "redis: {sentinel_password: 12345678}", env: []string{"REDIS_URL=redis://h?master_set=m"}, want: "redis.sentinel_password (config.yaml), not shown as it is a secret: a text is needed; allowed: a text"},
+		"user a number": {yaml: "redis: {sentinel_username: 1, sentinel_password: a}", env: []string{"REDIS_URL=redis://h?master_set=m"}, want: "redis.sentinel_username (config.yaml) is 1: a text is needed; allowed: the name of a user"},
+	})
+	t.Run("shown", func(t *testing.T) {
+		r := loadRedis(t, "REDIS_URL=redis://h?master_set=m", "REDIS_SENTINEL_PASSWORD=s3cret")
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", r, r, r), "s3cret")
+		assert.Equal(t, "s3cret", string(r.SentinelPassword.Bytes()))
+	})
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+)
+
+const fileRule = "the path of a PEM file"
+
+// tlsFiles are what is needed to trust the server and to be trusted by it, "" for none.
+type tlsFiles struct{ ca, cert, key string }
+
+func (r Redis) tlsFiles() tlsFiles { return tlsFiles{r.CAFile, r.CertFile, r.KeyFile} }
+
+// tlsFiles reads the settings. What is in the files is read to connect.
+func (s *settings) tlsFiles(c *Redis) {
+	for key, path := range map[string]*string{keyCAFile: &c.CAFile, keyCertFile: &c.CertFile, keyKeyFile: &c.KeyFile} {
+		*path, _ = s.text(key, fileRule)
+	}
+	s.together(keyCertFile, c.CertFile != "", keyKeyFile, c.KeyFile != "")
+	if c.URL.open == nil || c.InMemory() {
+		return
+	}
+	url := c.URL.open()
+	for _, key := range []string{keyCAFile, keyCertFile, keyKeyFile} {
+		if s.isSet(key) && !url.isTLS() {
+			s.problemf("%s is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://", s.describe(key))
+		}
+	}
+	if c.CAFile != "" && url.skipVerify {
+		s.problemf("%s contradicts skip_verify of REDIS_URL, which checks no certificate; allowed: one of the two", s.describe(keyCAFile))
+	}
+}
+
+// isSet reports whether a key has a value, be it a wrong one.
+func (s *settings) isSet(key string) bool { return s.merged.Exists(key) && s.merged.Get(key) != "" }
+
+// together reports two settings of which only one is given.
+func (s *settings) together(a string, hasA bool, b string, hasB bool) {
+	switch {
+	case hasA && !s.isSet(b):
+		s.problemf("%s needs %s (%s) as well", s.describe(a), b, variableOf(b))
+	case hasB && !s.isSet(a):
+		s.problemf("%s needs %s (%s) as well", s.describe(b), a, variableOf(a))
+	}
+}
+
+// apply puts what the files hold into a client's configuration. They are read each time, so
+// that a certificate that was renewed is the next connection's.
+func (f tlsFiles) apply(c *tls.Config) error {
+	if f.ca != "" {
+		content, err := os.ReadFile(f.ca)
+		if err != nil {
+			return &fileError{keyCAFile + " cannot be read", err}
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(content) {
+			return &fileError{keyCAFile, fmt.Errorf("%s holds no certificate in PEM form", f.ca)}
+		}
+	}
+	if f.cert == "" && f.key == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	var missing *fs.PathError
+	switch {
+	case errors.As(err, &missing) && missing.Path == f.key:
+		return &fileError{keyKeyFile + " cannot be read", err}
+	case errors.As(err, &missing):
+		return &fileError{keyCertFile + " cannot be read", err}
+	case err != nil:
+		return &fileError{fmt.Sprintf("%s (%s) and %s (%s) are no certificate and its private key", keyCertFile, f.cert, keyKeyFile, f.key), err}
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return nil
+}
+
+// secure makes a connection to an address one of TLS, or closes it.
+func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+	config = config.Clone()
+	config.ServerName = s.serverName(addr)
+	err := s.files.apply(config)
+	secure := tls.Client(plain, config)
+	if err == nil {
+		if err = secure.HandshakeContext(ctx); err == nil {
+			return secure, nil
+		}
+		err = &handshakeError{err}
+	}
+	_ = plain.Close()
+	return nil, err
+}
+
+// checkFiles finds out before connecting what is wrong with the files.
+func (s *server) checkFiles() error {
+	if !s.isTLS() {
+		return nil
+	}
+	return s.files.apply(&tls.Config{MinVersion: tls.VersionTLS12})
+}
+
+// fileError is about a file of tlsFiles.
+type fileError struct {
+	what  string
+	cause error
+}
+
+func (e *fileError) Error() string { return e.what + ": " + e.cause.Error() }
+func (e *fileError) Unwrap() error { return e.cause }
+
+// authorityHint is for a server whose certificate is not trusted.
+func (s *server) authorityHint(err error) string {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case !errors.As(err, &unknown):
+		return ""
+	case s.files.ca == "":
+		return "; set REDIS_CA_FILE to the certificate of its authority"
+	default:
+		return "; it is not that of REDIS_CA_FILE"
+	}
+}
