@@ -55,7 +55,7 @@ func (r Redis) Connect(ctx context.Context) (rueidis.Client, error) {
 		m.end()
 		return nil, m.explain(ctx, err, bound)
 	}
-	if err = m.checkVersion(bounded, client); err == nil && ctx.Err() != nil {
+	if err = m.checkServers(bounded, client); err == nil && ctx.Err() != nil {
 		err = m.explain(ctx, ctx.Err(), bound)
 	}
 	if err != nil {

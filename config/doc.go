@@ -133,6 +133,37 @@
 // redis.key_file. The files are read for every new connection, so that renewed ones
 // need no restart. TLS is 1.2 or later.
 //
+// # Rights
+//
+// The user of the URL needs no more than these rights, rl being redis.prefix:
+//
+//	ACL SETUSER limiter on >password
+//	    ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink
+//	    +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore
+//	    +client|tracking +client|caching +cluster|slots +info +ping
+//
+// In a cluster it needs these as well, or calls for a slot that is being moved fail:
+//
+//	+asking
+//
+// And behind sentinels this one:
+//
+//	+role
+//
+// A user of the sentinels' own needs these:
+//
+//	ACL SETUSER limiter on >password
+//	    &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot
+//	    +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
+//
+// Another database than 0 needs +select, FIPS 140 mode +script|load. From Redis 7.2 on,
+// +client|setinfo keeps ACL LOG clean.
+//
+// Without a right, the calls that need it fail with slidingwindow.ErrStoreUnavailable, and
+// ACL LOG says which one it is. Two are missed by nobody but their users: without
+// +client|caching Redis does not tell of a Reset by another process, so that a refused key can
+// stay refused for up to 10 seconds; without +info Connect cannot tell that a server is too old.
+//
 // # Secrets
 //
 // The URL is held in a type that shows it without its user and password, client.key_secret and

@@ -91,7 +91,10 @@ func (s *server) explainReply(addrs string, err error) string {
 		return "redis at " + addrs + " is not a cluster: give one address in REDIS_URL, or master_set for sentinels"
 	case errors.Is(err, rueidis.ErrNoCache):
 		// The client's own advice is about its option, which users of this package do
-		// not have.
+		// not have. What the server said comes before it.
+		if k, ok := known(err.Error()); ok && k.begins != unknownCommand {
+			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or add client_cache=0 to REDIS_URL"
+		}
 		return "redis at " + addrs + " does not offer client-side caching: add client_cache=0 to REDIS_URL"
 	default:
 		return "redis at " + addrs + " refused the connection: " + s.words(addrs, reply)

@@ -19,6 +19,8 @@ type knownReply struct {
 	login  bool // the login was refused, and not something else
 }
 
+const unknownCommand = "unknown command"
+
 var knownReplies = []knownReply{
 	{"WRONGPASS", "WRONGPASS: the user or the password of REDIS_URL is wrong, or the user is disabled", true},
 	{"NOAUTH", "NOAUTH: it asks for a login; give one in REDIS_URL", true},
@@ -35,7 +37,7 @@ var knownReplies = []knownReply{
 	{"max number of clients", "it has as many clients as it may have", false},
 	{"DB index is out of range", "DB index is out of range", false},
 	{"SELECT is not allowed in cluster mode", "SELECT is not allowed in cluster mode", false},
-	{"unknown command", "it does not know a command that is needed", false},
+	{unknownCommand, "it does not know a command that is needed", false},
 }
 
 // known finds our words for an error of a server.

@@ -22,10 +22,10 @@ var (
 	lowestValkey = version{7, 2}
 )
 
-// checkVersion reports the nodes that are too old. A node that does not tell its
+// checkServers reports the nodes that are too old, and those of a cluster that was not seen. A node that does not tell its
 // version, because it is a proxy, or away, or INFO is not permitted, gets the benefit
 // of the doubt.
-func (m *monitor) checkVersion(ctx context.Context, client rueidis.Client) error {
+func (m *monitor) checkServers(ctx context.Context, client rueidis.Client) error {
 	nodes := client.Nodes()
 	addrs := slices.Sorted(maps.Keys(nodes))
 	errs := make([]error, len(addrs))
@@ -41,8 +41,13 @@ func (m *monitor) checkVersion(ctx context.Context, client rueidis.Client) error
 				m.logger.Debug("redis version unknown", "addr", addr, "error", m.server.reason(addr, err, 0))
 				return
 			}
-			if given, unsupported := tooOld(info); unsupported {
+			fields := infoFields(info)
+			if given, unsupported := tooOld(fields); unsupported {
 				errs[i] = fmt.Errorf("redis at %s is version %s; allowed: Redis 7.0 or later, or Valkey 7.2 or later", addr, given)
+			}
+			// The client takes a node that does not tell its slots for a lone server.
+			if fields["redis_mode"] == "cluster" && client.Mode() == rueidis.ClientModeStandalone {
+				errs[i] = fmt.Errorf("redis at %s is a node of a cluster, and the user may not ask for its slots; allowed: a user with the right +cluster|slots", addr)
 			}
 		}()
 	}
@@ -50,14 +55,19 @@ func (m *monitor) checkVersion(ctx context.Context, client rueidis.Client) error
 	return errors.Join(errs...)
 }
 
-// tooOld returns the version in the reply to INFO if it is not supported.
-func tooOld(info string) (given string, unsupported bool) {
+// infoFields are the names and values in the reply to INFO.
+func infoFields(info string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(info) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			fields[name] = value
 		}
 	}
+	return fields
+}
+
+// tooOld returns the version that INFO gives if it is not supported.
+func tooOld(fields map[string]string) (given string, unsupported bool) {
 	lowest, given := lowestRedis, fields["redis_version"]
 	// Valkey calls itself Redis 7.2.4 there, whatever it is.
 	if valkey := fields["valkey_version"]; valkey != "" {
