@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +59,11 @@ type RedisConfig struct {
 // call waits for a timer, and a lone one goes at once. In a Cluster a batch is of one slot.
 // Each call has its own answer or error. One whose context ends leaves at once; if it was not
 // sent yet it takes nothing.
+//
+// While a slot of a Cluster is moved to another node, calls of one limit go on, and what they
+// count moves as well. Several logs of a key can be in two places: such a call is tried
+// again for about 30 ms, and then fails with ErrStoreUnavailable (TRYAGAIN) and counts
+// nothing. So it is with a key that is new, until its slot has moved.
 //
 // # Logs
 //
@@ -245,15 +249,19 @@ func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, mode string, 
 // decideTogether is the group's send.
 func (s *RedisStore) decideTogether(ctx context.Context, calls []*call) {
 	err := s.ask(ctx, s.take, modeTake, join(calls...))
-	if isCrossSlot(err) && len(calls) > 1 {
+	switch {
+	case isCrossSlot(err) && len(calls) > 1:
 		s.crossSlot.Store(true)
-		var all sync.WaitGroup
-		for _, c := range calls {
-			all.Go(func() { s.decideTogether(ctx, []*call{c}) })
-		}
-		all.Wait()
-		return
+		s.decideApart(ctx, calls)
+	case isTryAgain(err):
+		s.decideApart(ctx, calls)
+	default:
+		s.finish(calls, err)
 	}
+}
+
+// finish ends calls that one command decided, or failed to.
+func (s *RedisStore) finish(calls []*call, err error) {
 	if err != nil {
 		err = s.commandFailure(err)
 	}
@@ -315,11 +323,17 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	})
 }
 
-// Reset implements [Store] in one command.
+// Reset implements [Store] in one command; in a Cluster in several, if the key's slot is
+// being moved.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.client.Do(ctx, s.client.B().Unlink().Key(s.appendKeys(nil, key, limits)...).Build()).Error()
+		keys := s.appendKeys(nil, key, limits)
+		err := s.client.Do(ctx, s.client.B().Unlink().Key(keys...).Build()).Error()
+		if isTryAgain(err) {
+			return s.unlinkApart(ctx, keys)
+		}
+		return err
 	})
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // bounded runs one call to Redis under the store's timeout and names its error.
@@ -74,13 +72,6 @@ func endsFirst(caller, bound context.Context) bool {
 	callers, has := caller.Deadline()
 	bounds, _ := bound.Deadline()
 	return has && !callers.After(bounds)
-}
-
-// isCrossSlot tells whether keys of several slots were in one command, which was then not
-// run: by a server of a Cluster behind a client or a proxy that takes it for a single one.
-func isCrossSlot(err error) bool {
-	redisErr, ok := rueidis.IsRedisErr(err)
-	return ok && strings.HasPrefix(redisErr.Error(), "CROSSSLOT")
 }
 
 // isForeignData tells whether Redis or the script found no log under the key. The
