@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
+	"github.com/seed-e8747a6b/ratelimit/internal/testcert"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -19,12 +22,17 @@ import (
 func TestTopologies(t *testing.T) {
 	t.Parallel()
 	for name, connect := range map[string]func(*testing.T) rueidis.Client{
-		"RESP3":                single(func(*rueidis.ClientOption) {}),
-		"RESP2":                single(func(o *rueidis.ClientOption) { o.AlwaysRESP2, o.DisableCache = true, true }),
-		"without client cache": single(func(o *rueidis.ClientOption) { o.DisableCache = true }),
-		"always pipelining":    single(func(o *rueidis.ClientOption) { o.AlwaysPipelining = true }),
-		"without pipelining":   single(func(o *rueidis.ClientOption) { o.DisableAutoPipelining = true }),
+		"RESP3":                configured(""),
+		"RESP2":                configured("?protocol=2"),
+		"without client cache": configured("?client_cache=0"),
+		"without retries":      configured("?max_retries=0"),
+		"another database":     configured("/1"),
+		"Unix socket":          unixSocket,
+		"mutual TLS":           mutualTLS,
+		"Sentinel":             sentinel,
 		"cluster":              cluster,
+		"rueidis's defaults":   single(func(*rueidis.ClientOption) {}),
+		"without pipelining":   single(func(o *rueidis.ClientOption) { o.DisableAutoPipelining = true }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,23 +55,51 @@ func TestTopologies(t *testing.T) {
 	}
 }
 
-// single is a client of a private server, whose scripts a test may flush.
+// single is a client of a private server, whose scripts a test may flush, that was not made
+// by package config.
 func single(customize func(*rueidis.ClientOption)) func(*testing.T) rueidis.Client {
 	return func(t *testing.T) rueidis.Client {
-		server, err := redisserver.Start(t.Context())
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, server.Stop()) })
-		return redistest.Connect(t, server.URL(), customize)
+		return redistest.Connect(t, startServer(t).URL(), customize)
 	}
+}
+
+// configured is a client of a private server with the URL's end.
+func configured(end string) func(*testing.T) rueidis.Client {
+	return func(t *testing.T) rueidis.Client { return connected(t, "REDIS_URL="+startServer(t).URL()+end) }
+}
+
+func unixSocket(t *testing.T) rueidis.Client {
+	dir, err := os.MkdirTemp("", "") //nolint:usetesting // the name of the test's own is too long for a socket
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	socket := filepath.Join(dir, "redis.sock")
+	startServer(t, "--unixsocket", socket, "--requirepass", "s3cret")
+	return connected(t, "REDIS_URL=unix://:s3cret@"+socket)
+}
+
+func mutualTLS(t *testing.T) rueidis.Client {
+	authority := testcert.New(t)
+	own, client := authority.Sign(t, nil, "localhost"), authority.Sign(t, nil)
+	server := startServer(t, "--tls-port", redisserver.FreePort, "--tls-cert-file", own.Cert, "--tls-key-file", own.Key, "--tls-ca-cert-file", authority.File)
+	port := strings.Fields(run(t, server, "config", "get", "tls-port"))[1]
+	return connected(t, "REDIS_URL=rediss://localhost:"+port, "REDIS_CA_FILE="+authority.File, "REDIS_CERT_FILE="+client.Cert, "REDIS_KEY_FILE="+client.Key)
+}
+
+func sentinel(t *testing.T) rueidis.Client {
+	group, err := redisserver.StartGroup(t.Context(), redisserver.GroupConfig{Replicas: 1, Sentinels: 3})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, group.Stop()) })
+	require.NoError(t, group.Settle(t.Context()))
+	client := connected(t, "REDIS_URL=redis://"+group.Addrs()[0]+"?addr="+group.Addrs()[1]+"&master_set="+redisserver.MasterSet)
+	require.Equal(t, rueidis.ClientModeSentinel, client.Mode())
+	return client
 }
 
 func cluster(t *testing.T) rueidis.Client {
 	c, err := redisserver.StartCluster(t.Context(), 3)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Stop()) })
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: c.Addrs()})
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
+	client := connected(t, "REDIS_URL=redis://"+c.Addrs()[0])
 	require.Len(t, client.Nodes(), 3)
 	return client
 }
