@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second // a bound on waits that end by themselves
+	patience = time.Minute // a bound on waits that end by themselves
 	poll     = 20 * time.Millisecond
 )
 

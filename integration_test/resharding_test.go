@@ -99,6 +99,30 @@ func TestReshardingFailsNoCallOfOneLimit(t *testing.T) {
 	}
 }
 
+// The slot goes round the cluster while calls are made: by ASK on the way, by MOVED after.
+func TestReshardingUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := startResharding(t)
+	tr := startTraffic(t, r.limiter(t, slidingwindow.PerDay(1_000_000)), r.keys)
+	tr.awaitAllowed(t, 100)
+	for range 4 {
+		move := r.begin(t)
+		for moved := -1; moved != 0; {
+			tr.awaitAllowed(t, 100)
+			var err error
+			moved, err = move.Keys(t.Context(), 4)
+			require.NoError(t, err)
+		}
+		require.NoError(t, move.End(t.Context()))
+		tr.awaitAllowed(t, 100)
+	}
+	units := func() int64 { return counted(t, r.client, r.keys, "1000000-per-24h") }
+	tr.check(t, units)
+	allowed, errs := tr.counts()
+	assert.Zero(t, errs)
+	assert.Equal(t, allowed, units(), "each is counted once")
+}
+
 // Several logs of a key can be in two places at a time. Then nothing can be decided, and
 // nothing is counted.
 func TestReshardingOfSeveralLimits(t *testing.T) {

@@ -65,6 +65,18 @@ type RedisConfig struct {
 // again for about 30 ms, and then fails with ErrStoreUnavailable (TRYAGAIN) and counts
 // nothing. So it is with a key that is new, until its slot has moved.
 //
+// # Failover
+//
+// Redis does not wait for its replicas. When a master dies, and one of them takes over, by
+// Sentinel or in a Cluster, calls fail with ErrStoreUnavailable until the client has found it:
+// mostly for a second or two more than the time after which a server is taken for dead. The new
+// master lacks what had not reached it, and that much can be taken once more. With a
+// replica that keeps up these are the units of some milliseconds, or none; with one that was cut
+// off, all since. The server's settings min-replicas-to-write 1 and min-replicas-max-lag 1 bound
+// that time to about two seconds: a master whose replica is late then allows nothing
+// (ErrStoreUnavailable, NOREPLICAS). A replica that is asked itself peeks and refuses, but does
+// not allow (READONLY).
+//
 // # Logs
 //
 // A log is one sorted set, with one entry for each allowed call of the last window:
