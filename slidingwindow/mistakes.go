@@ -14,7 +14,7 @@ const (
 )
 
 // watcher is a store that remembers the names of the limits in use with it. A decorator
-// over a store hides it, and with it the warnings.
+// of somebody else's hides it, and with it the warnings.
 type watcher interface{ watch() *watchedNames }
 
 // watchedNames are the limits that limiters were made of, by name, to find two

@@ -34,8 +34,9 @@ type Request struct {
 	// Limits has one or more valid limits with names that differ.
 	Limits []Limit
 
-	// Cost is how many units to take: 1 or more, and no more than the Max of any
-	// limit that is not 0.
+	// Cost is how many units to take: 1 or more. A Limiter asks for no more than the Max of
+	// any limit, unless that is 0; a GuardedStore may. A limit refuses a Cost above its Max,
+	// with its Window as RetryAfter.
 	Cost int64
 
 	// Peek asks what Take would answer without taking anything. Granted is then 0,
