@@ -139,7 +139,8 @@ func (s *Server) await(ctx context.Context, pleases func(reply string) bool, com
 	}
 }
 
-// Restart starts a stopped server again, on the same port and without its data.
+// Restart starts a killed server again, on the same port. It has its data again only if it
+// was started with "--appendonly", "yes".
 func (s *Server) Restart(ctx context.Context) error { return s.run(ctx) }
 
 // Kill ends the process at once, as a crash would, and keeps its folder for Restart.
