@@ -2,6 +2,10 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+SOAKTIME ?= 5m
+
+# Such as -seed 7, -cluster, or -break to see that it can fail.
+SOAKFLAGS ?=
 
 # Such as -short, or "-only calls,stores"; internal/benchmark/doc.go has them all.
 BENCHFLAGS ?=
@@ -62,6 +66,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+.PHONY: soak
+soak: ## look for violations for SOAKTIME (5m), while Redis and processes are disturbed
+	@$(INSTALL) redis || true
+	@$(GO) build -buildvcs=false -o bin/ ./internal/soak
+	@exec bin/soak -for $(SOAKTIME) $(SOAKFLAGS)
 
 .PHONY: bench
 bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to try it
