@@ -39,12 +39,14 @@ type process struct {
 	broken bool          // it has twice the limits
 }
 
-// callersPerWorker is enough for batches to form: a call goes by itself while few do.
-const callersPerWorker = 12
+const (
+	callersPerWorker = 12 // enough for batches to form: a call goes by itself while few do
+	probersPerWorker = 4
+)
 
 func newCrew(s settings, limiters [][]slidingwindow.Limit, url string, log *journal) *crew {
 	c := &crew{
-		job:      job{Seed: s.seed, Callers: callersPerWorker},
+		job:      job{Seed: s.seed, Callers: callersPerWorker, Probers: probersPerWorker},
 		limiters: limiters,
 		log:      log,
 		environ: append(os.Environ(), "REDIS_URL="+url, "REDIS_PREFIX="+keyPrefix,

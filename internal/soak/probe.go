@@ -15,13 +15,14 @@ const clockSlack = maxWindow / 1000
 
 // probe uses up keys of its own, waits as long as it is told to, and must then be allowed,
 // however often it was refused: a refusal counts for nothing.
-func (w *worker) probe(ctx context.Context) {
-	random := rand.New(rand.NewPCG(w.job.Seed, 1000+w.job.Worker<<16+1<<15))
+func (w *worker) probe(ctx context.Context, number uint64) {
+	random := rand.New(rand.NewPCG(w.job.Seed, 1000+w.job.Worker<<16+1<<15+number))
 	for n := 0; ctx.Err() == nil; n++ {
 		limiter := random.IntN(len(w.limiters))
-		key := fmt.Sprintf("probe-%d-%d", w.job.Worker, n)
+		key := fmt.Sprintf("probe-%d-%d-%d", w.job.Worker, number, n)
 		refused, ok := w.useUp(ctx, limiter, key)
-		for range random.IntN(10) {
+		// The first refusal is that of the call, later ones may be remembered: each must be right.
+		for range random.IntN(10) * random.IntN(2) {
 			if ok {
 				refused, ok = w.ask(limiter, key)
 				ok = ok && !refused.Allowed // else the window has moved on
@@ -40,7 +41,8 @@ func (w *worker) probe(ctx context.Context) {
 		case ok && d.Allowed:
 			w.out.count(countHonoured)
 		case ok:
-			w.out.send(event{Kind: problem, Text: fmt.Sprintf("refused after the RetryAfter of %v was waited out: %+v, then %+v", refused.RetryAfter, refused, d)})
+			w.out.send(event{Kind: problem, Text: fmt.Sprintf("refused by %v (%s, RetryAfter %v), and after that again by %v (%s, RetryAfter %v)",
+				refused.Limit, refused.Reason, refused.RetryAfter, d.Limit, d.Reason, d.RetryAfter)})
 		}
 	}
 }

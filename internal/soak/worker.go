@@ -25,7 +25,8 @@ type job struct {
 	Worker   uint64 // how many were started before
 	Seed     uint64
 	Limiters [][]string // the names of the limits of each
-	Callers  int        // goroutines
+	Callers  int        // goroutines that make random calls
+	Probers  int        // goroutines that wait out what they are told
 }
 
 const (
@@ -121,7 +122,9 @@ func (w *worker) run(ctx context.Context) (peakHeap uint64, err error) {
 	for caller := range w.job.Callers {
 		calling.Go(func() { w.call(ctx, uint64(caller)) })
 	}
-	calling.Go(func() { w.probe(ctx) })
+	for prober := range w.job.Probers {
+		calling.Go(func() { w.probe(ctx, uint64(prober)) })
+	}
 	done := make(chan struct{})
 	go func() {
 		calling.Wait()
