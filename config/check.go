@@ -4,6 +4,8 @@ import (
 	"math"
 	"regexp"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 const (
@@ -20,6 +22,10 @@ const (
 	prefixRule  = "1 to 64 printable ASCII characters other than the space, { and }"
 	timeoutRule = "1ms or more, such as 250ms"
 	trueOrFalse = "true or false"
+
+	onFailureRule = "closed, open or fallback"
+	instancesRule = "1 to 1000000"
+	maxInstances  = 1_000_000
 )
 
 // The rule of slidingwindow.RedisConfig; a test holds the two together.
@@ -29,7 +35,7 @@ var validPrefix = regexp.MustCompile(`^[!-z|~]{1,64}$`)
 func (s *settings) config() *Config {
 	c := &Config{
 		Port:   defaultPort,
-		Redis:  Redis{Prefix: defaultPrefix, Timeout: defaultTimeout},
+		Redis:  Redis{Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: slidingwindow.FailClosed},
 		Limits: map[string]Limit{},
 	}
 	if host, ok := s.text(keyHost, hostRule); ok {
@@ -56,6 +62,7 @@ func (s *settings) config() *Config {
 		}
 		c.Redis.Timeout = timeout
 	}
+	s.onFailure(&c.Redis)
 	c.Redis.URL = s.url()
 	s.tlsFiles(&c.Redis)
 	s.sentinelLogin(&c.Redis)
@@ -65,6 +72,29 @@ func (s *settings) config() *Config {
 		c.Limits[name] = s.limit(name)
 	}
 	return c
+}
+
+func (s *settings) onFailure(c *Redis) {
+	if text, ok := s.text(keyOnFailure, onFailureRule); ok && text != "" {
+		switch policy := slidingwindow.FailurePolicy(text); policy {
+		case slidingwindow.FailClosed, slidingwindow.FailOpen, slidingwindow.FallBack:
+			c.OnFailure = policy
+		default:
+			s.invalid(keyOnFailure, "", onFailureRule)
+		}
+	}
+	instances, ok := s.integer(keyInstances, instancesRule)
+	if !ok {
+		return
+	}
+	if instances < 1 || instances > maxInstances {
+		s.invalid(keyInstances, "", instancesRule)
+	} else if c.OnFailure != slidingwindow.FallBack {
+		s.problemf("%s is for the fallback; allowed: with %s (%s) fallback, which is %s",
+			s.describe(keyInstances), keyOnFailure, variableOf(keyOnFailure), c.OnFailure)
+		return
+	}
+	c.Instances = int(instances)
 }
 
 func (s *settings) url() URL {

@@ -71,6 +71,15 @@ type Redis struct {
 	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
 	Timeout time.Duration
 
+	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
+	// [Redis.Open]: FailClosed, FailOpen or FallBack, which decides in this process.
+	// Defaults to FailClosed.
+	OnFailure slidingwindow.FailurePolicy
+
+	// Instances is how many processes fall back at the same time, 1 or more: each then gives
+	// an equal share of every limit. It is for FallBack. Defaults to 1.
+	Instances int
+
 	// CAFile is the path of a PEM file with the certificates of the authorities that may
 	// have signed the server's. Defaults to "", which stands for those of the system.
 	// CertFile and KeyFile are those of the certificate, and of its private key, that the

@@ -37,22 +37,30 @@ func (r Redis) Connect(ctx context.Context) (rueidis.Client, error) {
 	if r.InMemory() {
 		return nil, errInMemory
 	}
-	logger := r.Logger
-	if logger == nil {
-		logger = slog.Default()
+	m := newMonitor(r.server(), r.logger())
+	return m.connect(ctx)
+}
+
+func (r Redis) logger() *slog.Logger {
+	if r.Logger == nil {
+		return slog.Default()
 	}
-	s := r.server()
-	if err := s.checkFiles(); err != nil {
+	return r.Logger
+}
+
+// connect is Connect, of a monitor of its own.
+func (m *monitor) connect(ctx context.Context) (rueidis.Client, error) {
+	if err := m.server.checkFiles(); err != nil {
 		return nil, err
 	}
-	m := newMonitor(s, logger)
-	bound := time.Duration(len(s.addrs)+1) * s.timeout()
+	bound := time.Duration(len(m.server.addrs)+1) * m.server.timeout()
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 
 	client, err := m.newClient(bounded)
 	if err != nil {
 		m.end()
+		m.outage = m.isOutage(err)
 		return nil, m.explain(ctx, err, bound)
 	}
 	if err = m.checkServers(bounded, client); err == nil && ctx.Err() != nil {

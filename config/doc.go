@@ -20,6 +20,8 @@
 //	redis.url                REDIS_URL                required  see below
 //	redis.prefix             REDIS_PREFIX             rl        1 to 64 printable ASCII characters other than the space, { and }
 //	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
+//	redis.on_failure         REDIS_ON_FAILURE         closed    closed, open or fallback; see Redis.Open
+//	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
 //	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file
 //	redis.cert_file          REDIS_CERT_FILE                    the path of a PEM file
 //	redis.key_file           REDIS_KEY_FILE                     the path of a PEM file

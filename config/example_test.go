@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/seed-e8747a6b/ratelimit/config"
@@ -36,6 +37,32 @@ func ExampleLoad_errors() {
 	// port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535
 	// REDIS_URL is required: set it to redis://localhost:6379, or memory:// to limit within this process only
 	// limits.api.window (LIMITS_API_WINDOW in the environment) is "15": a duration needs a unit; allowed: 1ms to 87600h, such as 15m
+}
+
+// A store that is ready to use, whatever REDIS_URL says.
+func ExampleRedis_Open() {
+	cfg, err := config.Load(config.Sources{
+		Environ: []string{"REDIS_URL=memory://", "LIMITS_API_MAX=100", "LIMITS_API_WINDOW=15m"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	store, err := cfg.Redis.Open(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	limiter, err := slidingwindow.New(store, cfg.Limits["api"].Limit)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, err := limiter.Allow(context.Background(), "user:42")
+	fmt.Println(d.Allowed, d.Remaining, err)
+	// Output:
+	// true 99 <nil>
 }
 
 func ExampleConfig_Limit() {

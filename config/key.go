@@ -13,6 +13,9 @@ const (
 	keyPrefix  = "redis.prefix"
 	keyTimeout = "redis.timeout"
 
+	keyOnFailure = "redis.on_failure"
+	keyInstances = "redis.instances"
+
 	keyCAFile           = "redis.ca_file"
 	keyCertFile         = "redis.cert_file"
 	keyKeyFile          = "redis.key_file"
@@ -43,7 +46,7 @@ const (
 
 var (
 	plainKeys = []string{
-		keyHost, keyPort, keyURL, keyPrefix, keyTimeout,
+		keyHost, keyPort, keyURL, keyPrefix, keyTimeout, keyOnFailure, keyInstances,
 		keyCAFile, keyCertFile, keyKeyFile, keySentinelUser, keySentinelPassword,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus, keyIPv6Prefix, keySecret,
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // known ends the error for a key that resembles none.
-const known = "known are host, port, redis.url, redis.prefix, redis.timeout, redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
+const known = "known are host, port, redis.url, redis.prefix, redis.timeout, redis.on_failure, redis.instances, redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
 	"client.ipv6_prefix, client.key_secret, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
 
 // variables ends the error for a variable that is nearly one of a limit.
@@ -233,7 +233,7 @@ func TestLoadRefuses(t *testing.T) {
 		"variable hyphen":    {env: []string{"LIMITS_A-B_MAX=1"}, want: `LIMITS_A-B_MAX in the environment ` + variables},
 		"variable in .env":   {dotEnv: "LIMITS_API_PER=secret", want: `LIMITS_API_PER in test.env ` + variables},
 		"foreign in .env":    {dotEnv: "LIMITS_CPU=2", want: `LIMITS_CPU in test.env ` + variables},
-		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`},
+		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`},
 		"name capitals":      {yaml: "limits: {API: {max: 1, window: 1s}}", want: `limits.API in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name hyphen":        {yaml: "limits: {per-user: {max: 1, window: 1s}}", want: `limits.per-user in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name long":          {yaml: "limits: {" + long + ": {max: 1, window: 1s}}", want: `limits.` + long + ` in config.yaml has a name that is not allowed for a limit; ` + nameRule},
@@ -268,7 +268,7 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 	})
 	require.EqualError(t, err, strings.Join([]string{
 		`log in config.yaml is not a known key; ` + known,
-		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`,
+		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`,
 		`LIMITS_MAX in the environment ` + variables,
 		`port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535`,
 		required,

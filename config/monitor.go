@@ -26,6 +26,7 @@ type monitor struct {
 	ended bool                      // Connect gave up
 
 	giveUp chan struct{} // closed when ended
+	outage bool          // connect failed for something that passes by itself
 }
 
 // node is the state of one address.

@@ -17,27 +17,28 @@ type knownReply struct {
 	begins string // without "ERR ", which the client takes off
 	means  string
 	login  bool // the login was refused, and not something else
+	passes bool // by itself, as an outage does
 }
 
 const unknownCommand = "unknown command"
 
 var knownReplies = []knownReply{
-	{"WRONGPASS", "WRONGPASS: the user or the password of REDIS_URL is wrong, or the user is disabled", true},
-	{"NOAUTH", "NOAUTH: it asks for a login; give one in REDIS_URL", true},
-	{"NOPERM", "NOPERM: the user lacks a permission", true},
-	{"AUTH <password> called without any password", "it has no password, and REDIS_URL has one", true},
-	{"Client sent AUTH, but no password is set", "it has no password, and REDIS_URL has one", true},
-	{"invalid password", "the password of REDIS_URL is wrong", true},
-	{"LOADING", "LOADING: it is loading its data", false},
-	{"MASTERDOWN", "MASTERDOWN: it is a replica that has lost its master", false},
-	{"CLUSTERDOWN", "CLUSTERDOWN: the cluster does not serve", false},
-	{"READONLY", "READONLY: it is a replica", false},
-	{"BUSY", "BUSY: a script keeps it busy", false},
-	{"DENIED", "DENIED: it is in protected mode, which lets its own computer in only", false},
-	{"max number of clients", "it has as many clients as it may have", false},
-	{"DB index is out of range", "DB index is out of range", false},
-	{"SELECT is not allowed in cluster mode", "SELECT is not allowed in cluster mode", false},
-	{unknownCommand, "it does not know a command that is needed", false},
+	{"WRONGPASS", "WRONGPASS: the user or the password of REDIS_URL is wrong, or the user is disabled", true, false},
+	{"NOAUTH", "NOAUTH: it asks for a login; give one in REDIS_URL", true, false},
+	{"NOPERM", "NOPERM: the user lacks a permission", true, false},
+	{"AUTH <password> called without any password", "it has no password, and REDIS_URL has one", true, false},
+	{"Client sent AUTH, but no password is set", "it has no password, and REDIS_URL has one", true, false},
+	{"invalid password", "the password of REDIS_URL is wrong", true, false},
+	{"LOADING", "LOADING: it is loading its data", false, true},
+	{"MASTERDOWN", "MASTERDOWN: it is a replica that has lost its master", false, true},
+	{"CLUSTERDOWN", "CLUSTERDOWN: the cluster does not serve", false, true},
+	{"READONLY", "READONLY: it is a replica", false, true},
+	{"BUSY", "BUSY: a script keeps it busy", false, true},
+	{"DENIED", "DENIED: it is in protected mode, which lets its own computer in only", false, false},
+	{"max number of clients", "it has as many clients as it may have", false, true},
+	{"DB index is out of range", "DB index is out of range", false, false},
+	{"SELECT is not allowed in cluster mode", "SELECT is not allowed in cluster mode", false, false},
+	{unknownCommand, "it does not know a command that is needed", false, false},
 }
 
 // known finds our words for an error of a server.

@@ -2,6 +2,7 @@ package echomw
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -13,17 +14,42 @@ type headerWriter struct {
 	formats Headers    // without HeadersNone: 0 writes nothing
 	policy  string     // the value of RateLimit-Policy; "" for no such field
 	items   []listItem // by limit, in the limiter's order
+	limits  []slidingwindow.Limit
 }
 
 func newHeaderWriter(set Headers, limits []slidingwindow.Limit) headerWriter {
-	w := headerWriter{formats: set.formats(), items: newListItems(limits)}
+	w := headerWriter{formats: set.formats(), items: newListItems(limits), limits: limits}
+	w.policy = w.policyOf(limits)
+	return w
+}
+
+func (w *headerWriter) policyOf(limits []slidingwindow.Limit) string {
 	switch {
 	case w.formats&HeadersDraft11 != 0:
-		w.policy = listPolicy(limits)
+		return listPolicy(limits)
 	case w.formats&(HeadersDraft7|HeadersDraft6) != 0:
-		w.policy = integerPolicy(limits)
+		return integerPolicy(limits)
+	default:
+		return ""
 	}
-	return w
+}
+
+// policyNow is the policy that decided, which is another one while a fallback gives its
+// share of the limits.
+func (w *headerWriter) policyNow(statuses []slidingwindow.Status) string {
+	var limits []slidingwindow.Limit
+	for i := range min(len(w.limits), len(statuses)) {
+		if w.knows(i, &statuses[i]) && statuses[i].Limit != w.limits[i] && w.policy != "" {
+			if limits == nil {
+				limits = slices.Clone(w.limits)
+			}
+			limits[i] = statuses[i].Limit
+		}
+	}
+	if limits == nil {
+		return w.policy
+	}
+	return w.policyOf(limits)
 }
 
 // write writes the fields of one decision to those that earlier limiters wrote to this
@@ -65,8 +91,8 @@ func (w *headerWriter) write(h http.Header, d *slidingwindow.Decision, told *tol
 		text = w.appendItems(text, statuses, commented, retryAfter)
 		lines.add(fieldLine{field: fieldRateLimit, end: len(text), adds: true})
 	}
-	if w.policy != "" && w.formats&HeadersDraft11 == told.formats&HeadersDraft11 {
-		lines.add(fieldLine{field: fieldPolicy, value: w.policy, end: len(text), adds: true})
+	if policy := w.policyNow(statuses); policy != "" && w.formats&HeadersDraft11 == told.formats&HeadersDraft11 {
+		lines.add(fieldLine{field: fieldPolicy, value: policy, end: len(text), adds: true})
 	}
 	fresh := told.formats
 	if tightest < 0 {

@@ -137,6 +137,10 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 	default:
 		fault("GuardConfig.OnFailure is %s; allowed: %q, %q or %q", quoteShort(string(config.OnFailure)), FailClosed, FailOpen, FallBack)
 	}
+	// A refund would not find its way.
+	if _, guarded := store.(*GuardedStore); guarded {
+		fault("store is a GuardedStore; allowed: a store that decides itself")
+	}
 	if _, guarded := config.Fallback.(*GuardedStore); guarded {
 		fault("GuardConfig.Fallback is a GuardedStore; allowed: a store that decides itself")
 	}

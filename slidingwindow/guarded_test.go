@@ -138,6 +138,7 @@ func TestGuardedStoreRefusesBadConfigs(t *testing.T) {
 			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FailOpen, Instances: 3}},
 		`GuardConfig.Fallback is a GuardedStore; allowed: a store that decides itself`: {
 			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: guarded}},
+		`store is a GuardedStore; allowed: a store that decides itself`: {guarded, slidingwindow.GuardConfig{}},
 		`GuardConfig.Instances is -1; allowed: 1 or more processes (0 stands for the default of 1)`: {
 			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory, Instances: -1}},
 	} {

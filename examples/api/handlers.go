@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
 )
 
 const pingTimeout = time.Second
@@ -49,12 +51,15 @@ func login(c echo.Context) error {
 }
 
 // health tells whether Redis answers.
-func health(backend backend) echo.HandlerFunc {
+func health(redis config.Redis, store *config.Store) echo.HandlerFunc {
+	answer := "PONG"
+	if redis.InMemory() {
+		answer = "not used: the limits hold within this process only (memory://)"
+	}
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), pingTimeout)
 		defer cancel()
-		answer, err := backend.ping(ctx)
-		if err != nil {
+		if err := store.Ping(ctx); err != nil {
 			return echo.NewHTTPError(http.StatusServiceUnavailable, "Redis does not answer.").SetInternal(err)
 		}
 		return c.JSON(http.StatusOK, reply{Success: true, Redis: answer})

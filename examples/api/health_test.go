@@ -2,7 +2,9 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,4 +49,27 @@ func TestLostRedisIs503AndNeverARefusal(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, r.status)
 	assert.Equal(t, `{"success":false,"message":"Service Unavailable"}`, r.body)
 	assert.Contains(t, i.log.String(), "request failed")
+}
+
+func TestFallbackServesWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	server, err := redisserver.Start(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
+	require.NoError(t, server.Kill())
+	i := start(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=5", "LIMITS_API_MAX=10")
+	for n := range 4 {
+		r := i.get(t, "/api/users")
+		assert.Equal(t, map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[n < 2], r.status, "a fifth of 10")
+		assert.Contains(t, r.header.Get("RateLimit-Policy"), `"api";q=2;`, "clients are told of it")
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, i.get(t, "/api/health/redis").status)
+	assert.Contains(t, i.log.String(), "starting without redis")
+
+	require.NoError(t, server.Restart(t.Context()))
+	require.Eventually(t, func() bool {
+		r := i.get(t, "/api/users")
+		return r.status == http.StatusOK && strings.Contains(r.header.Get("RateLimit-Policy"), "q=10;")
+	}, 10*time.Second, 10*time.Millisecond, "it heals")
+	assert.Equal(t, http.StatusOK, i.get(t, "/api/health/redis").status)
 }

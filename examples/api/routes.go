@@ -12,12 +12,12 @@ import (
 // The largest request body in bytes; a login is small.
 const maxBody = 16 << 10
 
-func newHandler(cfg *config.Config, backend backend, logger *slog.Logger) (http.Handler, error) {
-	everything, err := limit("api", cfg, backend.store, logger)
+func newHandler(cfg *config.Config, store *config.Store, logger *slog.Logger) (http.Handler, error) {
+	everything, err := limit("api", cfg, store, logger)
 	if err != nil {
 		return nil, err
 	}
-	logins, err := limit("login", cfg, backend.store, logger)
+	logins, err := limit("login", cfg, store, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func newHandler(cfg *config.Config, backend backend, logger *slog.Logger) (http.
 
 	// Outside of the limited group: an orchestrator that probes every second from one
 	// address would use up its quota, get a 429, and restart a healthy instance.
-	e.GET("/api/health/redis", health(backend))
+	e.GET("/api/health/redis", health(cfg.Redis, store))
 
 	api := e.Group("/api", everything)
 	api.GET("/products", products)

@@ -21,7 +21,8 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	backend, err := openBackend(ctx, cfg.Redis, logger)
+	cfg.Redis.Logger = logger
+	store, err := cfg.Redis.Open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end before there was anything to serve
@@ -29,9 +30,12 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 		return err
 	}
 	// Last, when no request needs it any more.
-	defer backend.close()
+	defer store.Close()
+	if cfg.Redis.InMemory() {
+		logger.Warn("no Redis: the limits hold within this process only", "REDIS_URL", "memory://")
+	}
 
-	handler, err := newHandler(cfg, backend, logger)
+	handler, err := newHandler(cfg, store, logger)
 	if err != nil {
 		return err
 	}

@@ -134,10 +134,10 @@ func serverOf(t *testing.T, environ ...string) http.Handler {
 	logger := slog.New(slog.DiscardHandler)
 	cfg, err := load(append([]string{"REDIS_URL=memory://"}, environ...))
 	require.NoError(t, err)
-	backend, err := openBackend(t.Context(), cfg.Redis, logger)
+	store, err := cfg.Redis.Open(t.Context())
 	require.NoError(t, err)
-	t.Cleanup(backend.close)
-	server, err := newHandler(cfg, backend, logger)
+	t.Cleanup(store.Close)
+	server, err := newHandler(cfg, store, logger)
 	require.NoError(t, err)
 	return server
 }

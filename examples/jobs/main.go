@@ -44,11 +44,11 @@ func workOff(ctx context.Context, environ []string, jobs int, work func(job int)
 	if err != nil {
 		return err
 	}
-	store, closeStore, err := openStore(ctx, cfg.Redis)
+	store, err := cfg.Redis.Open(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeStore()
+	defer store.Close()
 	limiter, err := slidingwindow.New(store, cfg.Limits["jobs"].Limit)
 	if err != nil {
 		return err
@@ -71,21 +71,4 @@ func workOff(ctx context.Context, environ []string, jobs int, work func(job int)
 		}
 	}
 	return nil
-}
-
-func openStore(ctx context.Context, redis config.Redis) (slidingwindow.Store, func(), error) {
-	if redis.InMemory() {
-		store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
-		return store, func() {}, err
-	}
-	client, err := redis.Connect(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := slidingwindow.NewRedisStore(client, redis.Store())
-	if err != nil {
-		client.Close()
-		return nil, nil, err
-	}
-	return store, client.Close, nil
 }

@@ -1,0 +1,232 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// How often a Redis that was not there at the start is looked for.
+const retryEvery = 250 * time.Millisecond
+
+// Store is the store of a configuration, ready to use. Make one with [Redis.Open].
+type Store struct {
+	*slidingwindow.GuardedStore
+
+	redis *lateRedis // nil if the limits are kept in memory
+}
+
+// Open returns the store that r asks for, guarded by r.OnFailure: one in Redis, over a
+// connection as [Redis.Connect] makes it, or with memory:// one within this process. One is
+// enough for a program: share it, and Close it after the last call.
+//
+// Its errors are those of Connect. But if r.OnFailure is not FailClosed, and what keeps it from
+// connecting passes by itself (nobody answers there, or Redis is loading its data), it returns a
+// store that does without Redis, as in any other outage, and connects when Redis is there, in the
+// background. What somebody must mend, such as a wrong password or certificate, is an
+// error in any case, as long as it shows at the start.
+func (r Redis) Open(ctx context.Context) (*Store, error) {
+	if r.InMemory() {
+		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		if err != nil {
+			return nil, err
+		}
+		guarded, err := slidingwindow.NewGuardedStore(memory, slidingwindow.GuardConfig{Logger: r.Logger})
+		if err != nil {
+			return nil, err
+		}
+		return &Store{GuardedStore: guarded}, nil
+	}
+	late := &lateRedis{config: r}
+	guard := slidingwindow.GuardConfig{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
+	if r.OnFailure == slidingwindow.FallBack {
+		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		if err != nil {
+			return nil, err
+		}
+		guard.Fallback = memory
+	}
+	guarded, err := slidingwindow.NewGuardedStore(late, guard)
+	if err != nil {
+		return nil, err
+	}
+	if err = late.open(ctx); err != nil {
+		return nil, err
+	}
+	return &Store{GuardedStore: guarded, redis: late}, nil
+}
+
+// Available tells whether Redis is asked for decisions; see [slidingwindow.GuardedStore].
+// With memory:// it is always true.
+func (s *Store) Available() bool {
+	return s.GuardedStore.Available() && (s.redis == nil || s.redis.now.Load() != nil)
+}
+
+// Ping asks Redis for an answer, for a health check. Its error says why there is none, and
+// matches [slidingwindow.ErrStoreUnavailable]. With memory:// there is nobody to ask, and no
+// error. Give it a ctx with a deadline.
+func (s *Store) Ping(ctx context.Context) error {
+	if s.redis == nil {
+		return nil
+	}
+	connected, err := s.redis.connected()
+	if err != nil {
+		return err
+	}
+	// Not the builder's PING, which would be tried again until ctx ends.
+	if err = connected.client.Do(ctx, connected.client.B().Arbitrary("PING").Build()).Error(); err != nil {
+		return fmt.Errorf("%w: redis: %w", slidingwindow.ErrStoreUnavailable, err)
+	}
+	return nil
+}
+
+// Close ends the connection, after the calls that are under way, and what looks for Redis.
+// Later calls fail.
+func (s *Store) Close() {
+	if s.redis != nil {
+		s.redis.close()
+	}
+}
+
+// lateRedis is a store in Redis that may be there later than the program.
+type lateRedis struct {
+	config Redis
+
+	now    atomic.Pointer[connectedRedis] // nil until it is there
+	why    atomic.Pointer[notThere]       // why it is not
+	cancel context.CancelFunc             // ends the search
+	search sync.WaitGroup
+}
+
+type connectedRedis struct {
+	*slidingwindow.RedisStore
+	client rueidis.Client
+}
+
+type notThere struct{ err error }
+
+var errClosed = fmt.Errorf("%w: the store is closed", slidingwindow.ErrStoreUnavailable)
+
+// open connects, or begins to search if it may.
+func (l *lateRedis) open(ctx context.Context) error {
+	if l.config.URL.open == nil {
+		return errRequired
+	}
+	m := newMonitor(l.config.server(), l.config.logger())
+	err := l.connect(ctx, m)
+	mayBeLate := l.config.OnFailure != "" && l.config.OnFailure != slidingwindow.FailClosed
+	if err == nil || !mayBeLate || !m.outage || ctx.Err() != nil {
+		return err
+	}
+	l.missing(err)
+	l.config.logger().Warn("starting without redis, which is looked for", "on_failure", l.config.OnFailure, "error", err)
+	searching, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	l.search.Go(func() { l.find(searching, m) })
+	return nil
+}
+
+func (l *lateRedis) connect(ctx context.Context, m *monitor) error {
+	client, err := m.connect(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := slidingwindow.NewRedisStore(client, l.config.Store())
+	if err != nil {
+		client.Close()
+		return err
+	}
+	l.now.Store(&connectedRedis{store, client})
+	return nil
+}
+
+// find connects as soon as it can. What it meets on the way is logged when it changes.
+func (l *lateRedis) find(ctx context.Context, last *monitor) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryEvery):
+		}
+		m := last.again()
+		err := l.connect(ctx, m)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !m.outage && last.outage {
+			l.config.logger().Error("redis is there, but cannot be used", "error", err)
+		}
+		l.missing(err)
+		last = m
+	}
+}
+
+func (l *lateRedis) missing(err error) {
+	l.why.Store(&notThere{fmt.Errorf("%w: %w", slidingwindow.ErrStoreUnavailable, err)})
+}
+
+func (l *lateRedis) connected() (*connectedRedis, error) {
+	if connected := l.now.Load(); connected != nil {
+		return connected, nil
+	}
+	return nil, l.why.Load().err
+}
+
+func (l *lateRedis) close() {
+	if l.cancel != nil {
+		l.cancel()
+		l.search.Wait()
+	}
+	l.why.Store(&notThere{errClosed})
+	if connected := l.now.Load(); connected != nil {
+		connected.Close()
+		connected.client.Close()
+	}
+}
+
+// Take implements [slidingwindow.Store].
+func (l *lateRedis) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	store, err := l.connected()
+	if err != nil {
+		return slidingwindow.Decision{}, err
+	}
+	return store.Take(ctx, req)
+}
+
+// Refund implements [slidingwindow.Store].
+func (l *lateRedis) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+	store, err := l.connected()
+	if err != nil {
+		return err
+	}
+	return store.Refund(ctx, key, d)
+}
+
+// Reset implements [slidingwindow.Store].
+func (l *lateRedis) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
+	store, err := l.connected()
+	if err != nil {
+		return err
+	}
+	return store.Reset(ctx, key, limits)
+}
+
+// again is a monitor for another try, which logs what is new since the last one.
+func (m *monitor) again() *monitor {
+	next := newMonitor(m.server, m.logger)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, addr := range m.order {
+		n := next.node(addr)
+		n.down, n.err, n.episode = m.nodes[addr].down, m.nodes[addr].err, 1
+	}
+	return next
+}
+
+var _ slidingwindow.Store = (*lateRedis)(nil)

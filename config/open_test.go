@@ -1,0 +1,172 @@
+package config_test
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/config"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+func redisOf(t *testing.T, environ ...string) (config.Redis, *logs) {
+	t.Helper()
+	c, err := config.Load(config.Sources{Environ: environ})
+	require.NoError(t, err)
+	l := &logs{}
+	c.Redis.Logger = slog.New(slog.NewJSONHandler(l, nil))
+	return c.Redis, l
+}
+
+func limiterOf(t *testing.T, store slidingwindow.Store, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
+	t.Helper()
+	l, err := slidingwindow.New(store, limits...)
+	require.NoError(t, err)
+	return l
+}
+
+func TestOpenInMemory(t *testing.T) {
+	t.Parallel()
+	redis, _ := redisOf(t, "REDIS_URL=memory://", "REDIS_ON_FAILURE=fallback")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	defer store.Close()
+	assert.True(t, store.Available())
+	require.NoError(t, store.Ping(t.Context()))
+	d, err := limiterOf(t, store, slidingwindow.PerMinute(1)).Allow(t.Context(), "k")
+	require.NoError(t, err)
+	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
+}
+
+func TestOpenInRedis(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	redis, _ := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_PREFIX=mine")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, store.Ping(t.Context()))
+	limiter := limiterOf(t, store, slidingwindow.PerMinute(1))
+	d, err := limiter.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
+	keys, err := server.Do(t.Context(), "KEYS", "*")
+	require.NoError(t, err)
+	assert.Equal(t, "mine:{k}:1-per-1m", keys)
+	require.NoError(t, limiter.Refund(t.Context(), "k", d))
+	require.NoError(t, limiter.Reset(t.Context(), "k"))
+
+	require.NoError(t, server.Kill())
+	require.ErrorIs(t, store.Ping(t.Context()), slidingwindow.ErrStoreUnavailable)
+	store.Close()
+	_, err = limiter.Allow(t.Context(), "k")
+	require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+}
+
+func TestOpenWithoutRedis(t *testing.T) {
+	t.Parallel()
+	addr := closedAddr(t)
+	for _, policy := range []string{"", "REDIS_ON_FAILURE=closed"} {
+		redis, _ := redisOf(t, "REDIS_URL=redis://"+addr, policy)
+		store, err := redis.Open(t.Context())
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		assert.EqualError(t, err, "cannot reach redis at "+addr+": connection refused")
+		assert.Nil(t, store)
+	}
+	_, err := config.Redis{}.Open(t.Context())
+	assert.ErrorContains(t, err, "REDIS_URL is required")
+}
+
+func TestOpenStartsWithoutRedisAndHeals(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	require.NoError(t, server.Kill())
+	redis, logged := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=3")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	defer store.Close()
+	assert.False(t, store.Available())
+	err = store.Ping(t.Context())
+	require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+
+	limiter := limiterOf(t, store, slidingwindow.PerMinute(9))
+	d, err := limiter.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	assert.Equal(t, slidingwindow.ReasonFallback, d.Reason)
+	assert.EqualValues(t, 3, d.Limit.Max)
+	require.NoError(t, limiter.Refund(t.Context(), "k", d))
+	time.Sleep(time.Second) // some tries
+	require.NoError(t, server.Restart(t.Context()))
+	require.Eventually(t, func() bool {
+		d, err := limiter.Allow(t.Context(), "k")
+		return assert.NoError(t, err) && d.Reason == slidingwindow.ReasonAllowed
+	}, patience, poll)
+	assert.True(t, store.Available())
+	require.NoError(t, store.Ping(t.Context()))
+	lines := strings.Join(logged.lines(t), "\n")
+	for want, times := range map[string]int{
+		"WARN: redis connection failed " + server.Addr(): 1,
+		"WARN: starting without redis":                   1,
+		"INFO: redis connected " + server.Addr():         1,
+		"ERROR":                                          0,
+	} {
+		assert.Equal(t, times, strings.Count(lines, want), "%q in\n%s", want, lines)
+	}
+}
+
+// What nobody but a person can mend must not be found out in an outage only.
+func TestOpenDoesNotHideWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	locked := startRedis(t, "--requirepass", "right")
+	plain := startRedis(t)
+	for want, url := range map[string]string{
+		"WRONGPASS": "redis://:wrong@" + locked.Addr(),
+		"NOAUTH":    locked.URL(),
+		"DB index":  plain.URL() + "/99",
+	} {
+		redis, _ := redisOf(t, "REDIS_URL="+url, "REDIS_ON_FAILURE=open")
+		store, err := redis.Open(t.Context())
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "wrong@")
+		assert.Nil(t, store)
+	}
+	redis, _ := redisOf(t, "REDIS_URL=redis://"+closedAddr(t), "REDIS_ON_FAILURE=open")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := redis.Open(ctx)
+	require.ErrorIs(t, err, context.Canceled, "who gave up gets no store")
+}
+
+func TestCloseEndsTheSearch(t *testing.T) {
+	before := runtime.NumGoroutine()
+	redis, _ := redisOf(t, "REDIS_URL=redis://"+closedAddr(t), "REDIS_ON_FAILURE=open")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	store.Close()
+	require.ErrorContains(t, store.Ping(t.Context()), "the store is closed")
+	store.Close() // again
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before && time.Now().Before(deadline); {
+		time.Sleep(poll)
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+}
+
+func TestOnFailureRefuses(t *testing.T) {
+	requireRefused(t, map[string]wrong{
+		"unknown": {env: []string{"REDIS_ON_FAILURE=panic"},
+			want: `redis.on_failure (REDIS_ON_FAILURE in the environment) is "panic"; allowed: closed, open or fallback`},
+		"instances": {env: []string{"REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=0"},
+			want: `redis.instances (REDIS_INSTANCES in the environment) is "0"; allowed: 1 to 1000000`},
+		"too many": {env: []string{"REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=1000001"},
+			want: `redis.instances (REDIS_INSTANCES in the environment) is "1000001"; allowed: 1 to 1000000`},
+		"no fallback": {env: []string{"REDIS_INSTANCES=2"},
+			want: `redis.instances (REDIS_INSTANCES in the environment) is for the fallback; allowed: with redis.on_failure (REDIS_ON_FAILURE) fallback, which is closed`},
+	})
+}
