@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -139,7 +140,7 @@ func answer(mode string, entries []joined, reply []rueidis.RedisMessage) error {
 	for len(r.rest) > 0 {
 		c, limit, hit, at, number := r.int(), r.int(), r.int(), r.int(), r.int()
 		if r.err != nil || c < 0 || c >= int64(len(entries)) || hit < 0 || hit >= int64(len(entries[c].calls)) ||
-			limit < 0 || limit >= int64(len(entries[c].plan.limits)) {
+			limit < 0 || limit >= int64(len(entries[c].plan.limits)) || number < 0 || number >= receiptNumbers {
 			return fmt.Errorf("%w: redis answered what decide.lua does not", ErrStoreUnavailable)
 		}
 		entries[c].calls[hit].decision.setReceipt(int(limit), newReceipt(at, number))
@@ -181,7 +182,10 @@ func (r *replyReader) take(n int) []rueidis.RedisMessage {
 	return values
 }
 
-var errShortReply = errors.New("it is too short")
+var (
+	errShortReply = errors.New("it is too short")
+	errUnsound    = errors.New("its numbers do not fit together")
+)
 
 func (r *replyReader) joined(e *joined) joinedAnswer {
 	granted := r.int()
@@ -200,7 +204,26 @@ func (r *replyReader) joined(e *joined) joinedAnswer {
 	if granted < int64(len(e.calls)) {
 		n += len(e.plan.limits)
 	}
-	return joinedAnswer{granted: granted, values: r.take(n)}
+	a := joinedAnswer{granted: granted, values: r.take(n)}
+	if r.err == nil && !a.isSound(e) {
+		r.err = errUnsound
+	}
+	return a
+}
+
+// isSound tells whether decide.lua can have answered that. A refusal that names no wait
+// would else pass for leave to go on.
+func (a *joinedAnswer) isSound(e *joined) bool {
+	const longest = math.MaxInt64 / int64(time.Microsecond)
+	waits := false
+	for i := range a.values {
+		n, err := a.values[i].AsInt64()
+		if err != nil || n < 0 || n > longest {
+			return false
+		}
+		waits = waits || n > 0 && i >= 2*len(e.plan.limits)
+	}
+	return a.granted == int64(len(e.calls)) || a.granted < int64(len(e.calls)) && waits
 }
 
 // tell gives each call its decision.
@@ -239,7 +262,7 @@ func (a *joinedAnswer) status(e *joined, limit int, i, granted, now int64) Statu
 	status := Status{Limit: e.plan.limits[limit], ResetAfter: time.Duration(value(2*limit+1)) * time.Microsecond}
 	used := value(2 * limit)
 	if i < a.granted {
-		used -= (a.granted - 1 - i) * granted // by the calls after this one
+		used = max(0, used-(a.granted-1-i)*granted) // without the calls after this one
 	} else {
 		status.RetryAfter = time.Duration(value(2*len(e.plan.limits)+limit)) * time.Microsecond
 	}
