@@ -164,15 +164,6 @@ func logsCosts(t *testing.T, d deployment) {
 	}
 }
 
-func takesAnyKey(t *testing.T, d deployment) {
-	l := d.limiter(t, slidingwindow.PerHour(1), slidingwindow.PerDay(1))
-	for _, key := range []string{"{", "}", "{}", "}{", "}:", "{a}b", "a{b}c", "\x00", "\r\n", "%7D", "ключ", string(make([]byte, 4096))} {
-		assert.True(t, mustTake(t, l, key, 1).Allowed, "%.20q", key)
-		assert.False(t, mustTake(t, l, key, 1).Allowed, "%.20q", key)
-		require.NoError(t, l.Reset(t.Context(), key))
-	}
-}
-
 func setsTimesToLive(t *testing.T, d deployment) {
 	l := d.limiter(t, slidingwindow.PerMinute(10), slidingwindow.PerHour(10))
 	for _, key := range keys() {
