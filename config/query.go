@@ -205,5 +205,8 @@ func (p *urlParser) shownQuery() string {
 			pairs = append(pairs, label+"="+value)
 		}
 	}
+	if len(pairs) == 0 {
+		return "" // "?&" has none
+	}
 	return "?" + strings.Join(pairs, "&")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,13 +261,30 @@ func TestURLNeverShowsTheLogin(t *testing.T) {
 	assert.Empty(t, URL{}.String())
 }
 
+// requireShownFormIsAURL checks that what is shown of a URL is one for the same servers, and
+// shows itself as it is. A part that is masked for its odd characters is another.
+func requireShownFormIsAURL(t *testing.T, u URL) {
+	t.Helper()
+	login := strings.Index(u.String(), mask+"@")
+	if strings.Count(u.String(), mask) > 1 || login < 0 && strings.Contains(u.String(), mask) {
+		return
+	}
+	again, faults := parseURL(u.String())
+	if len(faults) > 0 || again.String() != u.String() {
+		t.Fatalf("%q is shown for a URL: %q, %q", u, again, faults)
+	}
+	if got, want := again.open(), u.open(); !slices.Equal(got.addrs, want.addrs) || got.db != want.db || got.scheme != want.scheme || got.skipVerify != want.skipVerify {
+		t.Fatalf("%q is shown for %+v", u, want.addrs)
+	}
+}
+
 // FuzzURL puts a password anywhere in front of an "@", which is where a URL has it,
 // well-formed or not.
 func FuzzURL(f *testing.F) {
 	const marker = "s3cret-marker"
 	for _, parts := range [][2]string{
 		{"redis://user:", "h:6379/0"}, {"redis://:1?protocol=", "h"}, {"http://x/", "h"}, {"", "h"}, {"unix://:", "/s"},
-		{"redis://:%zz", "h"}, {"redis://h?addr=b:1&client_name=", "x"}, {"memory://", ""}, {"redis://a@b#", "x@y"}, {"redis:", "h"},
+		{"redis://:%zz", "h"}, {"redis://h?addr=b:1&client_name=", "x"}, {"memory://", ""}, {"redis://a@b#", "x@y"}, {"redis://", "?&"}, {"redis:", "h"},
 		{"rediss://h/", "?skip_verify"}, {"redis://[::1]:", "h:99999?max_retries=7"},
 	} {
 		f.Add(parts[0], parts[1])
@@ -290,6 +308,7 @@ func FuzzURL(f *testing.F) {
 			if len(option.InitAddress) == 0 && !(Redis{URL: u}).InMemory() {
 				t.Fatalf("%q has no address", raw)
 			}
+			requireShownFormIsAURL(t, u)
 		}
 		if parsed, parseErr := rueidis.ParseURL(raw); err == nil && parseErr == nil && parsed.Password != u.open().password {
 			t.Fatalf("%q: password differs from rueidis's", raw)
