@@ -15,6 +15,7 @@ const (
 	plainNumber  = "write it without a plus sign or leading zeros, as %s"
 	needsUnit    = "a duration needs a unit"
 	notADuration = "it is not a duration"
+	tooLong      = "it is longer than 290 years"
 	textNeeded   = "a text is needed"
 
 	hostRule    = "a host name or an IP address"

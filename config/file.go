@@ -15,10 +15,13 @@ import (
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
 
+	assignment = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Z0-9_]+)[ \t]*[=:]`)
+
 	// What the YAML parser quotes may be part of a password. From the first quote to
 	// the last one of a line, as the content may have quotes of its own.
 	quotedContent = regexp.MustCompile("`.*`|\".{2,}\"|'.{2,}'")
-	oddNotation   = regexp.MustCompile(`(?m)^[^#\n]*\b(port|max|(refused|no_key|failed)_status|ipv6_prefix)["']?:[ \t]+[-+]?(\+|0[0-9A-Za-z_]|[0-9]+_)`)
+	typeFault     = regexp.MustCompile(`(?s)cannot (unmarshal|decode) .*`)
+	knownTag      = regexp.MustCompile(`^cannot (unmarshal|decode) !!(binary|bool|float|int|map|merge|null|seq|str|timestamp)( \(not shown\))? (into|as) `)
 	anchorContent = regexp.MustCompile(`(?s)unknown anchor .*`)
 )
 
@@ -38,41 +41,28 @@ func withoutContent(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = anchorContent.ReplaceAllString(text, "unknown anchor")
 	text = quotedContent.ReplaceAllString(text, "(not shown)")
+	text = withoutTags(text)
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// withoutTags is the text without the tags that are not YAML's own: "!redis://..." is one.
+func withoutTags(text string) string {
+	at := typeFault.FindStringIndex(text)
+	if at == nil {
+		return text
+	}
+	own := knownTag.FindString(text[at[0]:])
+	if own == "" {
+		return text[:at[0]] + "cannot read a value with a tag (not shown)"
+	}
+	end := at[0] + len(own)
+	return text[:end] + withoutTags(text[end:])
 }
 
 // exists reports whether there is a file, readable or not.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// secondDocument returns the line that begins a second document in a YAML file, which
-// the parser would leave out without a word, or 0.
-func secondDocument(text []byte) int {
-	begun := false
-	for i, line := range bytes.Split(text, []byte("\n")) {
-		separator := bytes.HasPrefix(line, []byte("---")) && (len(line) == 3 || bytes.ContainsRune([]byte(" \t\r"), rune(line[3])))
-		content := bytes.TrimSpace(line)
-		switch {
-		case separator && begun:
-			return i + 1
-		case separator, len(content) > 0 && content[0] != '#' && content[0] != '%':
-			begun = true
-		}
-	}
-	return 0
-}
-
-// oddNumber returns the line of a YAML file that has a number of ours in a notation
-// that people read in one way and the parser in another (010 is 8, 1_0 is 10, +1 is 1),
-// or 0. The parser does not tell how a number was written.
-func oddNumber(text []byte) int {
-	found := oddNotation.FindIndex(text)
-	if found == nil {
-		return 0
-	}
-	return 1 + bytes.Count(text[:found[1]], []byte("\n"))
 }
 
 // badDotEnvLine returns the line of a malformed .env file where the fault begins: the
@@ -86,6 +76,32 @@ func badDotEnvLine(text []byte) int {
 		}
 	}
 	return 1
+}
+
+// repeatedVariable returns the line of a well-formed .env file that gives one of our
+// variables a second value, and the variable; or 0. The parser takes the last one.
+func repeatedVariable(text []byte) (line int, variable string) {
+	seen := map[string]bool{}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	for n, content := range lines {
+		match := assignment.FindSubmatch(content)
+		if match == nil {
+			continue
+		}
+		name := string(match[1])
+		if _, ours := keyOf(name); !ours {
+			continue
+		}
+		// A line that begins like this may still be in the middle of a quoted value.
+		if _, begins := parseDotEnv(bytes.Join(lines[:n], nil)); !begins {
+			continue
+		}
+		if seen[name] {
+			return n + 1, name
+		}
+		seen[name] = true
+	}
+	return 0, ""
 }
 
 // flatten writes the values of a section of a YAML file under their full keys, and
@@ -102,9 +118,9 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 		case likelySecret(name):
 			s.unknownKey(name, from)
 		case strings.Contains(name, "."):
-			s.problemf("%s in %s is a key with a dot in it; write a section in its place", key, from.source)
+			s.problemf("%s in %s is a key with a dot in it; write a section in its place", shownName(key), from.source)
 		case path == sectionLimits && !isLimitName(name):
-			s.problemf("%s in %s has a name that is not allowed for a limit; allowed: %s", key, from.source, limitNameRule)
+			s.problemf("%s in %s has a name that is not allowed for a limit; allowed: %s", shownName(key), from.source, limitNameRule)
 		case slices.Contains(sections, key):
 			if value != nil && !isSection {
 				s.problemf("%s in %s is not a section; allowed: keys indented below it", key, from.source)

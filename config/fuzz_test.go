@@ -20,7 +20,7 @@ func FuzzLoad(f *testing.F) {
 	)
 	for _, seed := range [][2]string{
 		{"redis:\n  url: ", "\n"}, {"redis: {url: '", "'}"}, {"redis: {url: \"", "\"}"}, {"port: ", ""}, {"", ": 1"}, {"? ", "\n: x"}, {"limits: {", ": {max: 1}}"},
-		{"limits: {api: {max: 1, window: ", "}}"}, {"limits: {api: {max: 1, window: 1s, by: ", "}}"}, {"a: &", "\nb: *x"}, {"a: *", ""}, {"a: !", " x"}, {"- ", ""}, {"{", "}"}, {"[", ""},
+		{"limits: {api: {max: 1, window: ", "}}"}, {"limits: {api: {max: 1, window: 1s, by: ", "}}"}, {"a: &", "\nb: *x"}, {"a: *", ""}, {"a: !", " x"}, {"!", ""}, {"!!str", " x"}, {"!a!", ""}, {"port: !!int ", ""}, {"!<", "> x"}, {"- ", ""}, {"{", "}"}, {"[", ""},
 		{"--- ", "\n---\n"}, {"%TAG ", "\n"}, {"port: |\n ", ""}, {"redis:\n\t", ""}, {"client: {key_secret: ", "}"}, {"response: {headers: [draft-11, ", "]}"}, {"host: ", ""}, {"<<: ", ""},
 		{"REDIS_URL=", "\n"}, {"REDIS_URL='", "'"}, {"REDIS_URL=\"", "\\n$A\""}, {"export PORT=", ""}, {"", "=1"}, {"LIMITS_", "_MAX=1"}, {"LIMITS_API_MAX=1\nLIMITS_API_BY=", ""}, {"A=${", "}"}, {"# ", ""},
 		{"REDIS_TIMEOUT=", ""}, {"CLIENT_KEY_SECRET=x", ""}, {"\ufeffPORT=", ""}, {"REDIS_PASSWORD=", ""}, {"LIMITS_API_WINDOW", ""}, {"=", "="},

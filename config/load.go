@@ -24,9 +24,9 @@ type Sources struct {
 	YAML string
 
 	// DotEnv is the path of a .env file, "" for none. That there is no such file is
-	// fine, as with most programs that know .env; that it cannot be read is an error.
-	// Write a value that has a $ in it in single quotes: elsewhere $NAME stands for a
-	// variable defined above it in the same file.
+	// fine, as with most programs that know .env; that it cannot be read is an error, and so
+	// is a setting that it has twice. Write a value that has a $ in it in single quotes:
+	// elsewhere $NAME stands for a variable defined above it in the same file.
 	DotEnv string
 
 	// Environ is the environment, as "NAME=value" strings; the last one of a name
@@ -137,12 +137,8 @@ func (s *settings) loadYAML(path string) {
 		return
 	}
 	from := origin{source: path}
-	if line := secondDocument(text); line > 0 {
-		s.faultyFile("%s: line %d begins a second YAML document; allowed: one", path, line)
-		return
-	}
-	if line := oddNumber(text); line > 0 {
-		s.faultyFile("%s: line %d has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only", path, line)
+	if line, fault := readAsMeant(text); line > 0 {
+		s.faultyFile("%s: line %d %s", path, line, fault)
 		return
 	}
 	tree, err := yaml.Parser().Unmarshal(text)
@@ -165,8 +161,12 @@ func (s *settings) loadDotEnv(path string) {
 		s.faultyFile("%s: line %d is not of the form NAME=value %s", path, badDotEnvLine(text), notShown)
 		return
 	}
+	if line, variable := repeatedVariable(text); line > 0 {
+		s.faultyFile("%s: line %d sets %s once more; allowed: once", path, line, variable)
+		return
+	}
 	s.loadVariables(variables, origin{source: path, variables: true}, func(variable string) bool {
-		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables) || nearVariable(variable) != ""
+		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables) || nearVariable(variable) != "" || otherSpelling(variable) != ""
 	})
 }
 
@@ -225,16 +225,21 @@ func (s *settings) readFile(path string) (text []byte, ok bool) {
 
 func (s *settings) unknownVariable(variable string, from origin) {
 	hint := "allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
-	switch near := nearVariable(variable); {
+	near := otherSpelling(variable)
+	if near == "" {
+		near = nearVariable(variable)
+	}
+	switch {
 	case near != "":
 		hint = "did you mean " + near + "?"
 	case strings.HasPrefix(variable, redisVariables):
 		hint = "allowed: " + strings.Join(variablesOf(sectionRedis), ", ")
 	}
+	shownVariable := shownName(variable)
 	if likelySecret(variable) {
-		variable = "a variable " + notShown
+		shownVariable = "a variable " + notShown
 	}
-	s.problemf("%s in %s is not a known variable; %s", variable, from.source, hint)
+	s.problemf("%s in %s is not a known variable; %s", shownVariable, from.source, hint)
 }
 
 func (s *settings) unknownKey(key string, from origin) {
@@ -242,7 +247,7 @@ func (s *settings) unknownKey(key string, from origin) {
 		s.problemf("%s has a key %s that is not known", from.source, notShown)
 		return
 	}
-	s.problemf("%s in %s is not a known key; %s", key, from.source, suggestion(key))
+	s.problemf("%s in %s is not a known key; %s", shownName(key), from.source, suggestion(key))
 }
 
 // parseDotEnv parses a .env file. The parser takes some lines without "=" for odd

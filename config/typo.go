@@ -9,7 +9,7 @@ import (
 // do with this program, such as Kubernetes' LIMITS_PORT_80_TCP for a Service named
 // limits: its last word is, or nearly is, that of a limit.
 func likelyTypo(variable string) bool {
-	rest, ok := strings.CutPrefix(variable, limitsVariables)
+	rest, ok := strings.CutPrefix(strings.ToUpper(variable), limitsVariables)
 	word := strings.ToLower(rest[strings.LastIndexByte(rest, '_')+1:])
 	return ok && !isNamedPort(variable) && slices.ContainsFunc(limitFields, func(field string) bool {
 		// One slip in three letters: with two in MAX, CPU_MIN and MEMORY_MIB would be near it.
@@ -22,6 +22,16 @@ func likelyTypo(variable string) bool {
 // LIMITS_SERVICE_PORT_BY=80 for one named by.
 func isNamedPort(variable string) bool {
 	return strings.HasPrefix(variable, limitsVariables) && strings.Contains(variable, "_SERVICE_PORT_")
+}
+
+// otherSpelling returns the variable that the given one is but for the case of its letters,
+// and a dot or a hyphen in place of an underscore; or "".
+func otherSpelling(variable string) string {
+	upper := strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(variable))
+	if _, known := keyOf(upper); !known || upper == variable {
+		return ""
+	}
+	return upper
 }
 
 // nearVariable returns the variable of response or client that the given one was meant

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -59,8 +60,11 @@ func (s *settings) duration(key, allowed string) (d time.Duration, ok bool) {
 		if err == nil && notANumber != nil {
 			return d, true
 		}
-		if notANumber == nil {
+		switch {
+		case notANumber == nil:
 			why = needsUnit
+		case wellFormed.MatchString(value):
+			why = tooLong
 		}
 	default:
 		if v := reflect.ValueOf(value); v.CanInt() || v.CanUint() || v.CanFloat() {
@@ -99,11 +103,25 @@ func (s *settings) boolean(key string) (b, ok bool) {
 	}
 }
 
+// plainName is a key or a variable that a message may have as it is.
+var plainName = regexp.MustCompile(`^[!-~]{1,128}$`)
+
+// shownName is the name of a setting, known or not, for a message.
+func shownName(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return shown(name)
+}
+
 const notShown = "(not shown, as it may hold a password)"
 
 func likelySecret(text string) bool {
 	return strings.Contains(text, "@") || strings.Contains(text, "://")
 }
+
+// wellFormed is a duration of any length.
+var wellFormed = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+$`)
 
 // shownPart is a part of a text for an error message. A part of a URL may be its
 // password, and no longer look like it.
@@ -131,6 +149,8 @@ func shown(value any) string {
 		return strconv.QuoteToASCII(value)
 	case time.Duration:
 		return value.String()
+	case float32:
+		return shown(float64(value))
 	case float64:
 		if value == math.Trunc(value) { // else 80.0 is shown as the whole number it is not
 			return strconv.FormatFloat(value, 'f', 1, 64)
