@@ -71,7 +71,7 @@ func (l Limit) Validate() error {
 		fault("Name", strconv.Itoa(len(l.Name))+" bytes", "at most "+strconv.Itoa(maxNameBytes)+" bytes")
 	}
 	if !isPrintableASCII(l.Name) {
-		fault("Name", strconv.QuoteToASCII(l.Name), "printable ASCII characters")
+		fault("Name", quoteShort(l.Name), "printable ASCII characters")
 	}
 	if l.Max < 0 || l.Max > maxUnits {
 		fault("Max", strconv.FormatInt(l.Max, 10), "0 to "+strconv.FormatInt(maxUnits, 10)+" units")
