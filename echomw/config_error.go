@@ -40,7 +40,6 @@ func shown(part, text string) string {
 	if strings.Contains(text, "://") || strings.Contains(text, "@") {
 		return "a text that is not shown, as it may hold a password"
 	}
-	part = strings.TrimSpace(part)
 	if len(part) > enough {
 		part = part[:enough] + "..."
 	}

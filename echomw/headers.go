@@ -103,7 +103,8 @@ const allowedHeaders = `"draft-11", "draft-7", "draft-6" and "legacy" in any com
 func ParseHeaders(text string) (Headers, error) {
 	var set Headers
 	for name := range strings.SplitSeq(text, ",") {
-		format, ok := headersNamed(strings.Trim(name, " \t"))
+		name = strings.Trim(name, " \t")
+		format, ok := headersNamed(name)
 		if !ok {
 			return 0, &ConfigError{Field: "ParseHeaders: a name", Given: shown(name, text), Allowed: allowedHeaders}
 		}

@@ -48,7 +48,7 @@ func ParseKey(text string, options KeyOptions) (Keyer, error) {
 		what, isHashed := strings.CutPrefix(strings.TrimSpace(part), "hashed:")
 		key, known := parsePart(what, options.IPv6Prefix)
 		if !known {
-			faults = append(faults, &ConfigError{Field: partField(i), Given: shown(part, text), Allowed: allowedPart})
+			faults = append(faults, &ConfigError{Field: partField(i), Given: shown(strings.TrimSpace(part), text), Allowed: allowedPart})
 			continue
 		}
 		faults = append(faults, faultsIn(key).within(partField(i))...)

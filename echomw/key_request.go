@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -28,7 +27,7 @@ import (
 // error of [Config.ToMiddleware].
 func KeyByHeader(name string) Keyer {
 	if !isToken(name) {
-		return badKey{{Field: "KeyByHeader: name", Given: strconv.Quote(name), Allowed: `the name of a header, such as "X-API-Key"`}}
+		return badKey{{Field: "KeyByHeader: name", Given: shown(name, name), Allowed: `the name of a header, such as "X-API-Key"`}}
 	}
 	return requestKey{part: inHeader, name: name, stored: http.CanonicalHeaderKey(name)}
 }
@@ -40,7 +39,7 @@ func KeyByHeader(name string) Keyer {
 // of [Config.ToMiddleware].
 func KeyByCookie(name string) Keyer {
 	if !isToken(name) {
-		return badKey{{Field: "KeyByCookie: name", Given: strconv.Quote(name), Allowed: `the name of a cookie, such as "session"`}}
+		return badKey{{Field: "KeyByCookie: name", Given: shown(name, name), Allowed: `the name of a cookie, such as "session"`}}
 	}
 	return requestKey{part: inCookie, name: name, stored: name}
 }

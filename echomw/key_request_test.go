@@ -197,9 +197,9 @@ func TestKeyIsTheValueAsItIsSent(t *testing.T) {
 func TestNamesThatCannotBe(t *testing.T) {
 	for _, name := range []string{"", "X API Key", "X-Key:", "Ünicode", "a\nb", "a;b", "a=b"} {
 		assertFaults(t, echomw.KeyByHeader(name),
-			fmt.Sprintf("KeyByHeader: name is %q; allowed: the name of a header, such as \"X-API-Key\"", name))
+			fmt.Sprintf("KeyByHeader: name is %+q; allowed: the name of a header, such as \"X-API-Key\"", name))
 		assertFaults(t, echomw.KeyByCookie(name),
-			fmt.Sprintf("KeyByCookie: name is %q; allowed: the name of a cookie, such as \"session\"", name))
+			fmt.Sprintf("KeyByCookie: name is %+q; allowed: the name of a cookie, such as \"session\"", name))
 	}
 	assertFaults(t, echomw.KeyByQuery(""), `KeyByQuery: name is ""; allowed: the name of a query parameter`)
 	assertFaults(t, echomw.KeyByParam(""), `KeyByParam: name is ""; allowed: the name of a path parameter`)
