@@ -107,6 +107,10 @@ lint: tidy-check ## check the format, go.mod, go vet and staticcheck
 lint-all: ## check with everything in .golangci.yml; builds golangci-lint first
 	$(GO) run $(GOLANGCI_LINT) run
 
+.PHONY: vuln
+vuln: ## look for known vulnerabilities with govulncheck; needs vuln.go.dev or GOVULNDB
+	@GO="$(GO)" internal/vuln.sh
+
 .PHONY: tidy-check
 tidy-check: ## check that go.mod and go.sum are as go mod tidy leaves them
 	$(GO) mod tidy -diff
