@@ -21,7 +21,7 @@ import (
 type row struct {
 	Fault    string
 	Requests int // that began during the fault
-	Admitted int // of those
+	Admitted int // of those, before its end
 	Errors   map[string]int
 	Untyped  map[string]int // errors, by their text, that no caller is told to expect
 	Worst    time.Duration  // the longest call of all, before, during and after the fault
@@ -33,14 +33,14 @@ type row struct {
 }
 
 // row reads the records. Errors before the fault and after its end count as its own.
-func (load *traffic) row(fault string, injected, lifted time.Time) row {
+func (load *traffic) row(fault string, injected, lifting, lifted time.Time) row {
 	r := row{Fault: fault, Errors: map[string]int{}, Untyped: map[string]int{}}
 	first := time.Time{}
 	load.each(func(call *record) {
 		r.Worst = max(r.Worst, call.took())
-		if !call.start.Before(injected) && call.start.Before(lifted) {
+		if !call.start.Before(injected) && call.start.Before(lifting) {
 			r.Requests++
-			if call.key != "" {
+			if call.key != "" && call.end.Before(lifting) {
 				r.Admitted++
 			}
 		}
