@@ -1,0 +1,95 @@
+//go:build unix
+
+package faults_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// startServerWithClock starts a Redis whose clock can be set off by whole seconds. Not by
+// libfaketime: with jemalloc, which Debian builds Redis with, Redis does not start.
+func startServerWithClock(t *testing.T) (s *server, set func(seconds int)) {
+	t.Helper()
+	if _, err := exec.LookPath("cc"); err != nil || runtime.GOOS != "linux" {
+		t.Skip("the clock of Redis can only be set on Linux, with a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu)")
+	}
+	dir := t.TempDir()
+	library, file := filepath.Join(dir, "clock.so"), filepath.Join(dir, "offset")
+	out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-O1", "-o", library, "testdata/clock.c").CombinedOutput()
+	require.NoError(t, err, string(out))
+	program, err := exec.LookPath("redis-server")
+	require.NoError(t, err)
+	script := fmt.Sprintf("#!/bin/sh\nLD_PRELOAD=%s CLOCK_OFFSET_FILE=%s exec %s \"$@\"\n", library, file, program)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis-server"), []byte(script), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	s = startServer(t)
+	return s, func(seconds int) {
+		require.NoError(t, os.WriteFile(file+".new", []byte(strconv.Itoa(seconds)), 0o600))
+		require.NoError(t, os.Rename(file+".new", file)) // it is read all the time
+		told, err := strconv.ParseInt(s.do("EVAL", "return redis.call('TIME')[1]", "0"), 10, 64)
+		require.NoError(t, err)
+		require.InDelta(t, time.Now().Unix()+int64(seconds), told, 5)
+	}
+}
+
+// The log counts each hit at the time that Redis's clock said, and never before the one
+// before it: so no window of the log's own times holds more than Max, and what was
+// counted before the clock was set back counts until the clock has caught up.
+func TestClockSteps(t *testing.T) {
+	for _, test := range []struct {
+		fault  string
+		offset int
+		after  time.Duration
+	}{
+		{"clock set forward 1 h", 3600, 0},
+		{"clock set back 1 s", -1, 2500 * time.Millisecond},
+		{"clock set back 1 h", -3600, 0},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			s, set := startServerWithClock(t)
+			r := scenario{
+				Fault: test.fault, URL: s.URL(), After: test.after,
+				// Set forward, every hit leaves its window at once, so a key gets one Max more.
+				MayLose: 1,
+				Inject:  func() { set(test.offset) },
+			}.run(t)
+			assert.Empty(t, r.Errors)
+		})
+	}
+}
+
+// A key that was at its limit when the clock was set back is refused for the step and the
+// window, and no longer.
+func TestLockOutOfAClockSetBack(t *testing.T) {
+	const step = 2 * time.Second
+	limit := slidingwindow.Limit{Name: "tested", Max: 5, Window: 300 * time.Millisecond}
+	s, set := startServerWithClock(t)
+	limiter := connect(t, s.URL(), 0, limit)
+	for range limit.Max {
+		d, err := limiter.Allow(t.Context(), "k")
+		require.NoError(t, err)
+		require.True(t, d.Allowed)
+	}
+	set(-2)
+	d, err := limiter.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	require.False(t, d.Allowed)
+	assert.LessOrEqual(t, d.RetryAfter, step+limit.Window)
+	assert.Greater(t, d.RetryAfter, limit.Window)
+	time.Sleep(d.RetryAfter)
+	d, err = limiter.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	assert.True(t, d.Allowed)
+}
