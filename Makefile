@@ -48,6 +48,15 @@ test: ## run every test, also on a real Redis, with the race detector
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	set -x; $(GO) test $$race -shuffle=on -count=1 ./...
 
+# Such as -markdown=table.md, relative to the folder of the tests.
+FAULTSFLAGS ?=
+
+.PHONY: faults
+faults: ## break Redis and the network under traffic, for minutes; prints a table
+	@$(INSTALL) redis || true
+	@$(INSTALL) cc || true
+	$(GO) test -count=1 -timeout 20m ./integration_test/faults -long -v $(FAULTSFLAGS)
+
 .PHONY: clients
 clients: ## show that curl and npm clients (Node.js 20, else left out) obey our Retry-After
 	@GO="$(GO)" bash integration_test/clients/run.sh
