@@ -109,6 +109,7 @@ func (r Redis) InMemory() bool {
 // server returns what the URL and the other settings say of Redis.
 func (r Redis) server() *server {
 	s := *r.URL.open()
+	s.decision = r.Timeout
 	s.files = r.tlsFiles()
 	s.sentinelUsername = r.SentinelUsername
 	s.sentinelPassword = string(r.SentinelPassword.Bytes())

@@ -115,7 +115,8 @@
 //	master_set=name     the addresses are sentinels, which know where this master is
 //	db=0                the database, 0 or more
 //	dial_timeout=5s     bounds connecting to one address, TLS and login included; 1ms or more
-//	write_timeout=10s   bounds the wait for one reply; 1ms or more
+//	write_timeout=1s    bounds the wait for one reply, after which the connection counts as
+//	                    dead; 1ms or more; 1s stands for twice redis.timeout if that is more
 //	skip_verify=true    do not check the server's certificate; for rediss and valkeys
 //	protocol=2          2 or 3; 2 switches client-side caching off
 //	client_cache=0      0 or 1; 0 switches client-side caching off

@@ -13,6 +13,11 @@ import (
 const (
 	defaultDialTimeout = 5 * time.Second
 
+	// The client's own default is 10s. A connection that dies without a word, as when a
+	// machine loses its power, is found out by a ping a second that gets no answer in
+	// this time; until then all calls fail.
+	defaultWriteTimeout = time.Second
+
 	// As rueidis advises: a client that misses one message about a fail-over would
 	// else stay with the old master.
 	sentinelRefresh = 5 * time.Second
@@ -28,6 +33,15 @@ func (s *server) timeout() time.Duration {
 	return defaultDialTimeout
 }
 
+// replyTimeout bounds the wait for one reply, after which the connection is given up. It
+// must not be what ends a decision.
+func (s *server) replyTimeout() time.Duration {
+	if s.writeTimeout > 0 {
+		return s.writeTimeout
+	}
+	return max(defaultWriteTimeout, 2*s.decision)
+}
+
 // option is the client's option, without its dial function.
 func (s *server) option() rueidis.ClientOption {
 	option := rueidis.ClientOption{
@@ -37,7 +51,7 @@ func (s *server) option() rueidis.ClientOption {
 		SelectDB:         s.db,
 		ClientName:       s.clientName,
 		Dialer:           net.Dialer{Timeout: s.timeout()},
-		ConnWriteTimeout: s.writeTimeout,
+		ConnWriteTimeout: s.replyTimeout(),
 		AlwaysRESP2:      s.resp2,
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,

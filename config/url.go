@@ -47,6 +47,7 @@ type server struct {
 	masterSet          string
 
 	// What is set apart from the URL.
+	decision                           time.Duration // how long one may take
 	files                              tlsFiles
 	sentinelUsername, sentinelPassword string
 }

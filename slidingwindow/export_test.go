@@ -49,6 +49,9 @@ func (s *RedisStore) Remember(req Request, d Decision, meanwhile ...func()) {
 // CacheTried is how many questions show that a client has no cache.
 const CacheTried = cacheProbes
 
+// Unlooked is how long a refusal stands without a look into the client's cache.
+const Unlooked = unlooked
+
 // Refusals is how many refusals the store remembers.
 func (s *RedisStore) Refusals() int {
 	refusals := 0

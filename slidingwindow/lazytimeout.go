@@ -13,14 +13,12 @@ type lazyTimeout struct {
 	timeout         time.Duration
 
 	once   sync.Once
-	began  time.Time
 	bound  context.Context
 	cancel context.CancelFunc
 }
 
 func (c *lazyTimeout) start() context.Context {
 	c.once.Do(func() {
-		c.began = time.Now()
 		c.bound, c.cancel = context.WithTimeout(c.Context, c.timeout)
 	})
 	return c.bound
@@ -31,12 +29,6 @@ func (c *lazyTimeout) stop() {
 	if c.cancel != nil {
 		c.cancel()
 	}
-}
-
-// running is how long ago the timer was made, or 0.
-func (c *lazyTimeout) running() time.Duration {
-	c.start()
-	return time.Since(c.began)
 }
 
 // Deadline implements [context.Context].

@@ -26,6 +26,15 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 		return s.failure(ctx, bound, err)
 	case <-ctx.Done():
 		return contextEnded(ctx)
+	case <-bound.Done():
+	}
+	// It has just ended, or it waits, as rueidis does for another call's connecting,
+	// whatever its own context says.
+	select {
+	case err := <-result:
+		return s.failure(ctx, bound, err)
+	default:
+		return s.failure(ctx, bound, context.DeadlineExceeded)
 	}
 }
 

@@ -45,7 +45,7 @@ type refusalShard struct {
 }
 
 // refusal is one question that Redis refused, and its answer. It never changes but for the
-// links, which are its shard's.
+// links, which are its shard's, and for when it was last seen to stand.
 type refusal struct {
 	key      string
 	cost     int64
@@ -59,6 +59,8 @@ type refusal struct {
 	// it was for statuses, nil if that is not known, and when it was asked for.
 	told    *rueidis.RedisMessage
 	askedAt time.Time
+
+	seen atomic.Int64 // ns since started; when the client's cache last held told
 
 	prev, next, sibling *refusal
 }
@@ -207,6 +209,17 @@ func (r *refusal) tellsOf(limits []Limit) bool {
 
 // holds tells whether now is in the time that the statuses can be told for.
 func (r *refusal) holds(now time.Time) bool { return !now.Before(r.at) && now.Before(r.until) }
+
+var started = time.Now()
+
+// confirm notes that nothing had touched the log.
+func (r *refusal) confirm(at time.Time) { r.seen.Store(int64(at.Sub(started))) }
+
+// confirmed tells whether that was just now.
+func (r *refusal) confirmed(now time.Time) bool {
+	seen := r.seen.Load()
+	return seen != 0 && now.Sub(started)-time.Duration(seen) < unlooked
+}
 
 // decision is the refusal as Redis would give it now.
 func (r *refusal) decision(now time.Time) Decision {

@@ -116,6 +116,7 @@ func TestNoCachedRefusalThatRedisWouldAllow(t *testing.T) {
 			// Another key of the same slot is asked for on the same connection.
 			answer := slidingwindow.RedisKey(prefix, key, "answer "+strconv.Itoa(late))
 			require.NoError(t, in.client.DoCache(t.Context(), in.client.B().Zcard().Key(answer).Cache(), time.Minute).Error())
+			time.Sleep(slidingwindow.Unlooked)
 			if again := takeN(t, l, key, n); again.Reason == slidingwindow.ReasonCached {
 				require.False(t, redis.Allowed, "limits %v, cost %d: %+v, then %+v", l.Limits(), n, d, again)
 				redis, err = direct.Take(t.Context(), ask)

@@ -16,6 +16,10 @@ const (
 
 	// A refusal that ends sooner is over before it pays.
 	minRefusal = 2 * time.Millisecond
+
+	// For so long a refusal is given again without a look into the client's cache, which
+	// takes longer than all the rest. The word of Redis takes about as long to come.
+	unlooked = time.Millisecond
 )
 
 // attempt is what a call has found out before it asks Redis to decide.
@@ -51,15 +55,21 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 		return Decision{}, a, nil
 	}
 
-	bound := &lazyTimeout{Context: ctx, timeout: s.timeout}
-	defer bound.stop()
-	result := s.client.DoCache(bound, r.question, cacheTrust)
+	began := time.Now()
+	if r.confirmed(began) {
+		return r.decision(a.sent), a, nil
+	}
+	result, err := s.lookUp(ctx, r.question)
+	if err != nil {
+		return Decision{}, a, err
+	}
 	hit := result.IsCacheHit()
 	if known := r.told != nil && a.sent.Sub(r.askedAt) < cacheTrust/2; hit || known {
 		s.refused.learn(hit)
 	}
 	told, err := identity(result)
 	if err == nil && told == r.told {
+		r.confirm(began)
 		return r.decision(a.sent), a, nil
 	}
 	var d Decision
@@ -74,8 +84,8 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 			s.refused.learn(false) // Redis does not take the question, or not here
 		}
 		// Reads are tried again until their time is over, unlike what comes next.
-		if _, answered := rueidis.IsRedisErr(err); !answered && bound.running() > s.timeout/2 {
-			return Decision{}, a, s.failure(ctx, bound, err)
+		if _, answered := rueidis.IsRedisErr(err); !answered && time.Since(began) > s.timeout/2 {
+			return Decision{}, a, s.commandFailure(err)
 		}
 	case d.Allowed:
 		a.shard.drop(r)

@@ -49,12 +49,12 @@ type scenario struct {
 	// Inject begins the fault, and Lift ends it: nil if there is nothing to end. They run in
 	// the test's goroutine, so they may require. The fault lasts for Hold after Inject.
 	Inject, Lift func()
-	Hold         time.Duration // defaults to 500ms, and 3s in the long form
+	Hold         time.Duration // defaults to 300ms, and 3s in the long form
 
 	// Repeat is how long after Inject it is called again, and so on during Hold; 0 for never.
 	Repeat time.Duration
 
-	// After is how long the traffic goes on after Lift; defaults to Hold, 1s at least.
+	// After is how long the traffic goes on after Lift; defaults to Hold, 600ms at least, and 1s in the long form.
 	After time.Duration
 
 	// MayLose is how often the fault may make Redis forget the logs: each time a key may
@@ -69,8 +69,8 @@ func (s *scenario) setDefaults() {
 	setDefault(&s.Limit, slidingwindow.Limit{Name: "tested", Max: 20, Window: 250 * time.Millisecond})
 	setDefault(&s.Timeout, 250*time.Millisecond)
 	setDefault(&s.Callers, 32)
-	setDefault(&s.Hold, shortOrLong(500*time.Millisecond, 3*time.Second))
-	setDefault(&s.After, max(s.Hold, time.Second))
+	setDefault(&s.Hold, shortOrLong(300*time.Millisecond, 3*time.Second))
+	setDefault(&s.After, max(s.Hold, shortOrLong(600*time.Millisecond, time.Second)))
 	setDefault(&s.Recovery, recoveryBound)
 }
 

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -81,4 +84,37 @@ func TestNetwork(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silence is for connections that are there when it comes, such as those to a machine that
+// has lost its power: nothing more arrives by them, and nobody tells. New ones work.
+type silence struct{}
+
+const silenceKind = "silence"
+
+var silent atomic.Bool // while toxics of that kind are added
+
+func init() { toxics.Register(silenceKind, new(silence)) }
+
+func (*silence) Pipe(stub *toxics.ToxicStub) {
+	if silent.Load() {
+		new(toxics.TimeoutToxic).Pipe(stub)
+		return
+	}
+	new(toxics.NoopToxic).Pipe(stub)
+}
+
+// A ping each second finds it out, and waits a second for its answer.
+func TestConnectionsThatDieWithoutAWord(t *testing.T) {
+	n := startNetwork(t, startServer(t))
+	r := scenario{
+		Fault: "connections die without a word", URL: n.url(), After: 4 * time.Second,
+		Inject: func() {
+			silent.Store(true)
+			n.poison(silenceKind, "upstream", nil)
+			n.poison(silenceKind, "downstream", nil)
+		},
+		Lift: func() { silent.Store(false) },
+	}.run(t)
+	assert.NotEmpty(t, r.Errors)
 }
