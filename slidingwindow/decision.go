@@ -111,21 +111,23 @@ func (d Decision) Statuses() []Status {
 }
 
 // decision is the Decision of a limiter that has this limit only.
-func (s Status) decision(granted int64) Decision {
-	reason := ReasonAllowed
-	if s.RetryAfter > 0 {
-		reason = ReasonLimited
+func (s Status) decision(granted int64) (d Decision) {
+	s.decide(granted, &d)
+	return d
+}
+
+// decide writes that Decision into a zero one.
+func (s *Status) decide(granted int64, d *Decision) {
+	d.Allowed, d.Reason = s.RetryAfter == 0, ReasonAllowed
+	if !d.Allowed {
+		d.Reason = ReasonLimited
 	}
-	return Decision{
-		Allowed:    s.RetryAfter == 0,
-		Reason:     reason,
-		Granted:    granted,
-		Limit:      s.Limit,
-		Remaining:  s.Remaining,
-		RetryAfter: s.RetryAfter,
-		ResetAfter: s.ResetAfter,
-		receipt:    s.Receipt,
-	}
+	d.Granted = granted
+	d.Limit = s.Limit
+	d.Remaining = s.Remaining
+	d.RetryAfter = s.RetryAfter
+	d.ResetAfter = s.ResetAfter
+	d.receipt = s.Receipt
 }
 
 // setReceipt replaces the receipt of one limit.

@@ -81,14 +81,15 @@ func monotonicClock() func() int64 {
 }
 
 // Take implements [Store].
-func (s *MemoryStore) Take(ctx context.Context, req Request) (Decision, error) {
+func (s *MemoryStore) Take(ctx context.Context, req Request) (d Decision, err error) {
 	if ctx.Err() != nil {
 		return Decision{}, contextEnded(ctx)
 	}
 	shard := s.shardOf(req.Key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	return shard.take(req, s.now()), nil
+	shard.take(&req, s.now(), &d)
+	return d, nil
 }
 
 // Refund implements [Store].

@@ -44,13 +44,15 @@ func (s *shard) init(maxKeys int) {
 	s.lastID = rand.Int64N(math.MaxInt64 / 2)
 }
 
-func (s *shard) take(req Request, now int64) Decision {
+// take decides. It and what it calls pass pointers, because to copy Decisions and Statuses
+// would take longer than to decide.
+func (s *shard) take(req *Request, now int64, d *Decision) {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
-	decision := judge(subj, req, now, id)
+	judge(subj, req, now, id, d)
 	switch {
 	case req.Peek:
-	case decision.Allowed:
+	case d.Allowed:
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
@@ -60,42 +62,43 @@ func (s *shard) take(req Request, now int64) Decision {
 		s.forgetIdle(now)
 	case subj != nil:
 		subj.used = now
-		s.refuse(subj, now+int64(decision.RetryAfter))
+		s.refuse(subj, now+int64(d.RetryAfter))
 	}
-	return decision
 }
 
 // judge decides without changing anything; the Decision is what it will be after the
 // units are taken, under that id. subj may be nil.
-func judge(subj *subject, req Request, now, id int64) Decision {
+func judge(subj *subject, req *Request, now, id int64, d *Decision) {
 	if len(req.Limits) == 1 { // allocates nothing
-		status := judgeLimit(subj, req.Limits[0], req.Cost, now)
+		var status Status
+		judgeLimit(subj, &req.Limits[0], req.Cost, now, &status)
 		granted := req.granted(status.RetryAfter == 0)
 		if granted > 0 {
-			status = status.afterTaking(granted, id)
+			status.take(granted, id)
 		}
-		return status.decision(granted)
+		status.decide(granted, d)
+		return
 	}
 	statuses := make([]Status, len(req.Limits))
 	allowed := true
-	for i, limit := range req.Limits {
-		statuses[i] = judgeLimit(subj, limit, req.Cost, now)
+	for i := range req.Limits {
+		judgeLimit(subj, &req.Limits[i], req.Cost, now, &statuses[i])
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
 	granted := req.granted(allowed)
 	if granted > 0 {
 		for i := range statuses {
-			statuses[i] = statuses[i].afterTaking(granted, id)
+			statuses[i].take(granted, id)
 		}
 	}
-	return NewDecision(granted, statuses...)
+	*d = NewDecision(granted, statuses...)
 }
 
-func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
+func judgeLimit(subj *subject, limit *Limit, cost, now int64, status *Status) {
 	window := int64(limit.Window)
 	log := subj.find(limit.Name, now)
 	view := log.view(now, window)
-	status := Status{Limit: limit, Remaining: max(0, limit.Max-view.used)}
+	status.Limit, status.Remaining = *limit, max(0, limit.Max-view.used)
 	if view.used > 0 {
 		status.ResetAfter = time.Duration(log.at(view.first) + window - now)
 	}
@@ -105,17 +108,16 @@ func judgeLimit(subj *subject, limit Limit, cost, now int64) Status {
 	case need > 0:
 		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
 	}
-	return status
 }
 
-func (s Status) afterTaking(granted, id int64) Status {
+// take makes the status that of after the units were taken.
+func (s *Status) take(granted, id int64) {
 	s.Remaining -= granted
 	s.Receipt = id
 	// The hit comes first if there is no other, or all others are ahead of the clock.
 	if s.ResetAfter == 0 || s.ResetAfter > s.Limit.Window {
 		s.ResetAfter = s.Limit.Window
 	}
-	return s
 }
 
 func (s *shard) refund(key, limitName string, id int64) {
@@ -250,7 +252,8 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 // number of limits over time.
 func (subj *subject) add(limits []Limit, units, now, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
-	for _, limit := range limits {
+	for i := range limits {
+		limit := &limits[i]
 		log := subj.find(limit.Name, now)
 		if log == nil {
 			log = &memoryLog{name: limit.Name}

@@ -47,7 +47,7 @@ type Request struct {
 }
 
 // granted is how many units the request takes when it is allowed, or is not.
-func (r Request) granted(allowed bool) int64 {
+func (r *Request) granted(allowed bool) int64 {
 	if !allowed || r.Peek {
 		return 0
 	}
