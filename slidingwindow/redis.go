@@ -80,8 +80,8 @@ type RedisConfig struct {
 // # Logs
 //
 // A log is one sorted set, with one entry for each allowed call of the last window:
-// about 17 bytes each up to 128 entries (the server's zset-max-listpack-entries), 21 if
-// the call took several units, and about 105 bytes each beyond. It expires by itself, one
+// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 23 if
+// the call took several units, and about 112 bytes each beyond. It expires by itself, one
 // to two windows after the last allowed call. What a call costs Redis hardly grows with
 // the log, unless there are calls of several units in it: to count, a call then reads the
 // entries inside or outside of the window, whichever are fewer (an allowed call removes
