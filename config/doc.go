@@ -114,9 +114,9 @@
 //	addr=host:port      a further node of the cluster, or a further sentinel; repeatable
 //	master_set=name     the addresses are sentinels, which know where this master is
 //	db=0                the database, 0 or more
-//	dial_timeout=5s     bounds connecting to one address, TLS and login included; 1ms or more
-//	write_timeout=1s    bounds the wait for one reply, after which the connection counts as
-//	                    dead; 1ms or more; 1s stands for twice redis.timeout if that is more
+//	dial_timeout=5s     bounds connecting to one address, TLS included; 1ms or more
+//	write_timeout=2s    bounds the wait for one reply, that to the login too, after which the
+//	                    connection counts as dead; 1ms or more; twice redis.timeout if that is more
 //	skip_verify=true    do not check the server's certificate; for rediss and valkeys
 //	protocol=2          2 or 3; 2 switches client-side caching off
 //	client_cache=0      0 or 1; 0 switches client-side caching off
@@ -140,10 +140,7 @@
 //
 // The user of the URL needs no more than these rights, rl being redis.prefix:
 //
-//	ACL SETUSER limiter on >password
-//	    ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink
-//	    +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore
-//	    +client|tracking +client|caching +cluster|slots +info +ping
+//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore +client|tracking +client|caching +cluster|slots +info +ping
 //
 // In a cluster it needs these as well, or calls for a slot that is being moved fail:
 //
@@ -155,9 +152,7 @@
 //
 // A user of the sentinels' own needs these:
 //
-//	ACL SETUSER limiter on >password
-//	    &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot
-//	    +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
+//	ACL SETUSER limiter on >password &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
 //
 // Another database than 0 needs +select, FIPS 140 mode +script|load. From Redis 7.2 on,
 // +client|setinfo keeps ACL LOG clean.

@@ -69,7 +69,12 @@ func contextCause(ctx context.Context) error {
 
 // failure is why one address is down.
 func (s *server) failure(addr string, err error) error {
-	reason := s.reason(addr, err, s.timeout())
+	within := s.timeout()
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "read" { // the connection was made
+		within = min(within, s.replyTimeout())
+	}
+	reason := s.reason(addr, err, within)
 	var refused refusal
 	switch {
 	case !errors.As(err, &refused):

@@ -30,7 +30,8 @@ type Store struct {
 // connecting passes by itself (nobody answers there, or Redis is loading its data), it returns a
 // store that does without Redis, as in any other outage, and connects when Redis is there, in the
 // background. What somebody must mend, such as a wrong password or certificate, is an
-// error in any case, as long as it shows at the start.
+// error in any case, as long as it shows at the start; so is that ctx ended first.
+// With memory:// the other settings of r but Logger mean nothing.
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if r.InMemory() {
 		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
@@ -62,8 +63,8 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 	return &Store{GuardedStore: guarded, redis: late}, nil
 }
 
-// Available tells whether Redis is asked for decisions; see [slidingwindow.GuardedStore].
-// With memory:// it is always true.
+// Available tells whether Redis is asked for decisions, for metrics; see
+// [slidingwindow.GuardedStore]. With memory:// it is always true.
 func (s *Store) Available() bool {
 	return s.GuardedStore.Available() && (s.redis == nil || s.redis.now.Load() != nil)
 }
@@ -87,7 +88,7 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Close ends the connection, after the calls that are under way, and what looks for Redis.
-// Later calls fail.
+// Later calls are answered as in an outage, by OnFailure; with memory:// as before.
 func (s *Store) Close() {
 	if s.redis != nil {
 		s.redis.close()
@@ -224,7 +225,8 @@ func (m *monitor) again() *monitor {
 	defer m.mu.Unlock()
 	for _, addr := range m.order {
 		n := next.node(addr)
-		n.down, n.err, n.episode = m.nodes[addr].down, m.nodes[addr].err, 1
+		was := m.nodes[addr]
+		n.known, n.down, n.err, n.episode = was.known, was.down, was.err, 1
 	}
 	return next
 }

@@ -15,8 +15,8 @@ const (
 
 	// The client's own default is 10s. A connection that dies without a word, as when a
 	// machine loses its power, is found out by a ping a second that gets no answer in
-	// this time; until then all calls fail.
-	defaultWriteTimeout = time.Second
+	// this time; until then all calls fail. It bounds the login, too.
+	defaultWriteTimeout = 2 * time.Second
 
 	// As rueidis advises: a client that misses one message about a fail-over would
 	// else stay with the old master.
@@ -25,7 +25,7 @@ const (
 
 func (s *server) isTLS() bool { return s.scheme == "rediss" }
 
-// timeout bounds connecting to one address, TLS and login included.
+// timeout bounds connecting to one address, TLS included.
 func (s *server) timeout() time.Duration {
 	if s.dialTimeout > 0 {
 		return s.dialTimeout

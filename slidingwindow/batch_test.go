@@ -1,6 +1,7 @@
 package slidingwindow_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -120,25 +121,37 @@ func TestPromise8_OneBadCallOfABatchFailsAlone(t *testing.T) {
 // other limits stays.
 func TestPromise8_ForeignSetsAreLeftAlone(t *testing.T) {
 	t.Parallel()
+	both := []slidingwindow.Limit{{Name: "a", Max: 5, Window: time.Minute}, {Name: "b", Max: 5, Window: time.Minute}}
+	year := []slidingwindow.Limit{{Name: "b", Max: 5, Window: 365 * 24 * time.Hour}}
+	for kind, limits := range map[string][]slidingwindow.Limit{"two limits": both, "one limit": both[1:], "a year": year} {
+		t.Run(kind, func(t *testing.T) { leavesForeignSetsAlone(t, limits) })
+	}
+}
+
+func leavesForeignSetsAlone(t *testing.T, limits []slidingwindow.Limit) {
 	client := redistest.Client(t)
 	h, prefix := redisHarness(t, client)
-	limits := []slidingwindow.Limit{{Name: "a", Max: 5, Window: time.Minute}, {Name: "b", Max: 5, Window: time.Minute}}
 	l := newLimiter(t, h.Store, limits...)
-	now := strconv.FormatInt(storetest.Epoch.Add(61*time.Second).UnixMicro(), 10)
+	window := limits[0].Window + time.Second
+	later := storetest.Epoch.Add(window)
+	now := strconv.FormatInt(later.UnixMicro(), 10)
+	looksLikeOurs := string(binary.BigEndian.AppendUint64(nil, uint64(later.UnixMicro()-1000))[2:])
 	for name, members := range map[string][]string{
 		"zeros":        {"0", "ada", "0", "bob"},
 		"fractions":    {"0.25", "ada", "0.5", "bobby"},
 		"negative":     {"-5", "ada", "-3", "bob"},
 		"old":          {"100", "adas"},
+		"old and long": {"100", "USER:1"},
 		"recent":       {now, "bobs"},
+		"alike":        {"100", looksLikeOurs},
 		"our extra":    {"-1.5", "extra", now, "bobs"},
 		"after a left": nil,
 	} {
 		key := slidingwindow.RedisKey(prefix, name, "b")
 		if members == nil {
 			require.True(t, allow(t, l, name))
-			h.Advance(61 * time.Second)
-			members = []string{strconv.FormatInt(storetest.Epoch.Add(61*time.Second).UnixMicro(), 10), "bobs"}
+			h.Advance(window)
+			members = []string{now, "bobs"}
 		}
 		require.NoError(t, do(t, client, append([]string{"ZADD", key}, members...)...).Error())
 		dump := func() (dumps []string) {

@@ -47,34 +47,50 @@ local reply, size = {now, 0, 0, 0}, 1 -- size is that of the reply; a lone call 
 local receipts -- nil while there are none
 
 -- Decides a call of one unit on one limit of 1 or more, whose log has nothing unusual in it:
--- by far the most calls. It reads the time of the oldest entry from its member, as Redis takes
--- twice as long to give a score. Returns false, having written nothing, if it is not such a
--- call; then all is read anew, and what is wrong is told.
+-- by far the most calls. Returns false, having written nothing, if it is not such a call; then
+-- all is read anew, and what is wrong is told.
+--
+-- It reads the time of the oldest entry from its member, as Redis takes twice as long to give
+-- a score. A sorted set that is none of ours gives years, or with windows of more than an hour
+-- may not: there the score is compared, as it is of all that is removed.
 --
 -- It calls no function of ours: to make one takes a fair part of the time of a lone call.
 local function decideSimple(key, max, window, ttl)
   local entries = redis.pcall('ZCARD', key)
-  local used, left, resets = entries, 0, window
+  local used, left, resets, lives = entries, 0, window, nil
   if entries ~= 0 then
-    local oldest = type(entries) == 'number' and redis.call('ZRANGE', key, '0', '0')[1]
-    if not oldest or #oldest < 6 then
+    if type(entries) ~= 'number' then
       return false
     end
-    -- Of an entry ahead of the clock, or of none of ours, this is years.
-    local high, low = struct.unpack('>I2I4', oldest)
-    local age = (now48 - (high * 4294967296 + low)) % 281474976710656
+    local long = window > 3600000000
+    local oldest = long and redis.call('ZRANGE', key, '0', '0', 'WITHSCORES') or redis.call('ZRANGE', key, '0', '0')
+    if not oldest[1] or #oldest[1] < 6 then
+      return false
+    end
+    local high, low = struct.unpack('>I2I4', oldest[1])
+    local time48 = high * 4294967296 + low
+    if long and time48 ~= oldest[2] % 281474976710656 then
+      return false
+    end
+    local age = (now48 - time48) % 281474976710656 -- years, if it is ahead of the clock
     if age >= window then
       left = redis.call('ZCOUNT', key, '-inf', string.format('%.0f', now - window))
       if left == 0 or left > 8 then
         return false
       end
-      -- What is to be removed is looked at, lest it be somebody else's.
       oldest = redis.call('ZRANGE', key, '0', tostring(left), 'WITHSCORES')
-      if (high * 4294967296 + low) ~= oldest[2] % 281474976710656 then
+      local kept = oldest[2 * left + 1]
+      if time48 ~= oldest[2] % 281474976710656 or kept and #kept < 6 then
         return false
       end
-      used = entries - left
-      age = used > 0 and now - oldest[2 * left + 2] or 0
+      used, age = entries - left, 0
+      if kept then
+        high, low = struct.unpack('>I2I4', kept)
+        if high * 4294967296 + low ~= oldest[2 * left + 2] % 281474976710656 then
+          return false
+        end
+        age = now - oldest[2 * left + 2]
+      end
     end
     resets = window - age
     if used >= max then
@@ -85,6 +101,10 @@ local function decideSimple(key, max, window, ttl)
       size = size + 4
       return true
     end
+    lives = redis.call('PTTL', key)
+    if lives < 0 then
+      return false -- a log has a time to live
+    end
   end
   -- The first write: a Redis that is out of memory or read-only refuses it.
   if redis.pcall('ZADD', key, 'NX', nowText, nowMember) ~= 1 then
@@ -93,11 +113,11 @@ local function decideSimple(key, max, window, ttl)
   if left > 0 then
     redis.call('ZREMRANGEBYRANK', key, '0', tostring(left - 1))
   end
-  local lives = entries > 0 and redis.call('PTTL', key)
   if not lives or lives <= window / 1000 or lives > window / 500 + 1 then
     redis.call('PEXPIRE', key, ttl)
   end
-  reply[size + 1], reply[size + 2], reply[size + 3] = 1, used + 1, resets
+  -- This hit comes first if all others are ahead of the clock.
+  reply[size + 1], reply[size + 2], reply[size + 3] = 1, used + 1, math.min(resets, window)
   size = size + 3
   return true
 end

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -40,7 +44,7 @@ type GuardConfig struct {
 	// Instances is how many processes fall back at the same time, 1 or more. Each gives
 	// an equal share of every Max, rounded down, so that together they allow no more than
 	// one store would. What is more than a share is refused, so a Max below Instances refuses
-	// all. It is for FallBack, and an error with another policy. 0 stands for the default, a
+	// all, of which New warns. It is for FallBack, and an error with another policy. 0 stands for the default, a
 	// negative value is an error. Defaults to 1: each process gives the full Max.
 	Instances int
 
@@ -56,11 +60,12 @@ type GuardConfig struct {
 // # When the store is unavailable
 //
 // It is when five calls in a row have failed with [ErrStoreUnavailable], or have waited for
-// 50ms or more when their context ended. From then on it is not asked: every call is answered at
-// once by the [FailurePolicy]. Twice a second one call is let through to see whether the store
-// is back; with that call's success, it is. What fails before the store counts as unavailable is
-// answered by the policy, too. Errors of one call alone, such as [ErrForeignData] and that of
-// a context, are given as they are, by every policy.
+// 50ms or more when their context ended, and none has succeeded for half a second: while one
+// node of a Cluster is away, the others are asked. From then on the store is not asked: every
+// call is answered at once by the [FailurePolicy]. Twice a second one call is let through to see
+// whether the store is back; with that call's success, it is. What fails before the store counts
+// as unavailable is answered by the policy, too. Errors of one call alone, such as
+// [ErrForeignData] and that of a context, are given as they are, by every policy.
 //
 // # What an outage allows
 //
@@ -74,8 +79,8 @@ type GuardConfig struct {
 // # Refund and Reset
 //
 // Refund goes to the store that took the units. Reset resets in both. While the store is
-// unavailable they fail with ErrStoreUnavailable, at once, whatever the policy: nothing was
-// given back, and no other store can.
+// unavailable, what it should have given back or reset fails with ErrStoreUnavailable, at once,
+// whatever the policy: no other store can do it. The fallback is reset nevertheless.
 type GuardedStore struct {
 	store     Store
 	onFailure FailurePolicy
@@ -83,9 +88,14 @@ type GuardedStore struct {
 	instances int64
 	logger    *slog.Logger
 
-	breaker *gobreaker.CircuitBreaker[Decision]
-	failed  atomic.Pointer[failure] // the last one
-	outage  atomic.Pointer[outage]  // nil while the store is available
+	breaker  *gobreaker.CircuitBreaker[Decision]
+	failed   atomic.Pointer[failure] // the last one
+	answered atomic.Int64            // when the store last did, ns since started; 0 if never
+	outage   atomic.Pointer[outage]  // nil while the store is available
+
+	news   atomic.Bool // something is untold
+	mu     sync.Mutex
+	untold []func(*slog.Logger)
 
 	*watchedNames
 }
@@ -94,7 +104,8 @@ type failure struct{ err error }
 
 type outage struct {
 	began time.Time
-	err   error // of the calls that are not let through
+	reply string // what Redis answers instead, in a word
+	err   error  // of the calls that are not let through
 }
 
 var _ Store = (*GuardedStore)(nil)
@@ -102,6 +113,10 @@ var _ Store = (*GuardedStore)(nil)
 const (
 	failuresInARow = 5
 	probeEvery     = 500 * time.Millisecond
+
+	// With so long no answer at all, the whole store is away, and not a part of it. More than
+	// a call usually waits: while all callers wait for one node, none is answered by another.
+	silence = 500 * time.Millisecond
 
 	// A call that has waited that long for nothing tells of the store, and not of the
 	// haste of its caller. What clients choose, such as the deadline of a remote call, must not
@@ -162,9 +177,13 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 		g.watchedNames = w.watch()
 	}
 	g.breaker = gobreaker.NewCircuitBreaker[Decision](gobreaker.Settings{
-		MaxRequests:   1,
-		Timeout:       probeEvery,
-		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresInARow },
+		MaxRequests: 1,
+		Timeout:     probeEvery,
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			answered := g.answered.Load()
+			return counts.ConsecutiveFailures >= failuresInARow &&
+				(answered == 0 || time.Since(started)-time.Duration(answered) >= silence)
+		},
 		IsSuccessful:  func(err error) bool { return err == nil || errors.Is(err, ErrForeignData) },
 		IsExcluded:    saysNothing,
 		OnStateChange: func(_ string, _, to gobreaker.State) { g.changed(to) },
@@ -172,13 +191,26 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 	return g, nil
 }
 
-// Available tells whether the store is asked for decisions, for health checks and metrics.
-// After an outage it is false until a call has found the store back.
+// Available tells whether the store is asked for decisions, for metrics. After an outage it is
+// false until a call has found the store back: a health check that keeps calls away while it is
+// false would do so for ever.
 func (g *GuardedStore) Available() bool { return g.outage.Load() == nil }
 
 // Take implements [Store].
 func (g *GuardedStore) Take(ctx context.Context, req Request) (Decision, error) {
-	d, err := g.guard(ctx, func() (Decision, error) { return g.store.Take(ctx, req) })
+	d, err := g.guard(ctx, func() (Decision, error) {
+		d, err := g.store.Take(ctx, req)
+		if err != nil || d.Reason != ReasonCached || g.Available() {
+			return d, err
+		}
+		// A look whether the store is back has to reach it.
+		ask := req
+		ask.Peek = true
+		if asked, err := g.store.Take(ctx, ask); err != nil || !asked.Allowed {
+			return asked, err
+		}
+		return g.store.Take(ctx, req)
+	})
 	switch {
 	case err == nil, !errors.Is(err, ErrStoreUnavailable):
 		return d, err
@@ -200,6 +232,8 @@ func (g *GuardedStore) Take(ctx context.Context, req Request) (Decision, error) 
 // Refund implements [Store].
 func (g *GuardedStore) Refund(ctx context.Context, key string, d Decision) error {
 	switch {
+	case !slices.ContainsFunc(d.Statuses(), func(s Status) bool { return s.Receipt != 0 }):
+		return nil // whom to ask is not known, and need not be
 	case d.Reason != ReasonFallback:
 		_, err := g.guard(ctx, func() (Decision, error) { return Decision{}, g.store.Refund(ctx, key, d) })
 		return err
@@ -244,14 +278,18 @@ func (g *GuardedStore) guard(ctx context.Context, ask func() (Decision, error)) 
 		switch {
 		case err == nil && d.Reason == ReasonCached:
 			return d, errNoEvidence
-		case err != nil && ctx.Err() != nil && time.Since(began) >= unanswered:
+		case err != nil && ctx.Err() != nil && (time.Since(began) >= unanswered || !g.Available()):
 			ended, err = err, errUnanswered
 		}
-		if errors.Is(err, ErrStoreUnavailable) {
+		switch {
+		case err == nil:
+			g.answered.Store(int64(time.Since(started)))
+		case errors.Is(err, ErrStoreUnavailable):
 			g.failed.Store(&failure{err})
 		}
 		return d, err
 	})
+	g.tell()
 	switch {
 	case err == nil:
 		return d, nil
@@ -268,22 +306,70 @@ func (g *GuardedStore) guard(ctx context.Context, ask func() (Decision, error)) 
 	return Decision{}, err
 }
 
-// changed notes the beginning and the end of an outage. The breaker's lock is held.
+// changed notes the beginning and the end of an outage, and what a look in between has met.
+// The breaker's lock is held.
 func (g *GuardedStore) changed(to gobreaker.State) {
+	before := g.outage.Load()
+	switch to {
+	case gobreaker.StateOpen:
+		err := g.failed.Load().err
+		now := &outage{began: time.Now(), reply: replyWord(err), err: fmt.Errorf("%w; it is asked every %v only, until it answers", err, probeEvery)}
+		switch {
+		case before == nil:
+			g.note(slog.LevelWarn, "slidingwindow: the store is unavailable", "on_failure", g.onFailure, "error", err)
+		case now.reply != before.reply: // such as a login that is refused since a restart
+			g.note(slog.LevelError, "slidingwindow: the store is unavailable for another reason", "on_failure", g.onFailure, "error", err)
+		}
+		if before != nil {
+			now.began = before.began
+		}
+		g.outage.Store(now)
+	case gobreaker.StateClosed:
+		g.outage.Store(nil)
+		g.note(slog.LevelInfo, "slidingwindow: the store is available again", "unavailable_for", time.Since(before.began).Round(time.Millisecond))
+	}
+}
+
+// note keeps a record until the breaker's lock is free: who handles it may ask for a decision.
+func (g *GuardedStore) note(level slog.Level, message string, attributes ...any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.untold = append(g.untold, func(logger *slog.Logger) { logger.Log(context.Background(), level, message, attributes...) })
+	g.news.Store(true)
+}
+
+// tell logs what is new.
+func (g *GuardedStore) tell() {
+	if !g.news.Load() {
+		return
+	}
+	g.mu.Lock()
+	untold := g.untold
+	g.untold = nil
+	g.news.Store(false)
+	g.mu.Unlock()
 	logger := g.logger
 	if logger == nil {
 		logger = slog.Default()
 	}
-	out := g.outage.Load()
-	switch {
-	case to == gobreaker.StateOpen && out == nil:
-		err := g.failed.Load().err
-		g.outage.Store(&outage{began: time.Now(), err: fmt.Errorf("%w; it is asked every %v only, until it answers", err, probeEvery)})
-		logger.Warn("slidingwindow: the store is unavailable", "on_failure", g.onFailure, "error", err)
-	case to == gobreaker.StateClosed && out != nil:
-		g.outage.Store(nil)
-		logger.Info("slidingwindow: the store is available again", "unavailable_for", time.Since(out.began).Round(time.Millisecond))
+	for _, record := range untold {
+		record(logger)
 	}
+}
+
+// replyWord is the first word of the error that Redis answered with, "" if it did not.
+func replyWord(err error) string {
+	var reply *rueidis.RedisError
+	var call callError
+	text := ""
+	switch {
+	case errors.As(err, &reply):
+		text = reply.Error()
+	case errors.As(err, &call):
+		text = call.Error()
+	}
+	word, _, _ := strings.Cut(text, " ")
+	return word
 }
 
 // share is what this process asks of the fallback.
@@ -299,3 +385,6 @@ func (g *GuardedStore) share(req Request) Request {
 	req.Limits = limits
 	return req
 }
+
+// shares tells how many processes share a limit while they fall back.
+func (g *GuardedStore) shares() int64 { return g.instances }

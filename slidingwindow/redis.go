@@ -303,7 +303,7 @@ func (s *RedisStore) groupOf(key string) *group {
 	return s.groups[slot].Load()
 }
 
-// Close waits for the calls of Take that are under way, but for peeks. Later ones fail with
+// Close waits for the calls of Take that are under way and may count. Later ones fail with
 // [ErrStoreUnavailable]. It does not close the client.
 func (s *RedisStore) Close() {
 	s.closed.Store(true)

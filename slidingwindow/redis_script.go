@@ -155,6 +155,11 @@ type joinedAnswer struct {
 	values  []rueidis.RedisMessage // used and reset of each limit, then retry if one was refused
 }
 
+// callError is the error that Redis gave to the script for one call.
+type callError string
+
+func (e callError) Error() string { return string(e) }
+
 type replyReader struct {
 	rest []rueidis.RedisMessage
 	err  error
@@ -198,7 +203,7 @@ func (r *replyReader) joined(e *joined) joinedAnswer {
 		if err != nil {
 			r.err = err
 		}
-		return joinedAnswer{err: errors.New(message)}
+		return joinedAnswer{err: callError(message)}
 	}
 	n := 2 * len(e.plan.limits)
 	if granted < int64(len(e.calls)) {

@@ -92,6 +92,16 @@ func clockSetBackAdmitsNoMore(t *testing.T, h Harness) {
 	assert.Equal(t, 1, admitted(t, l, "behind", 4))
 }
 
+// nothingLeavesLaterThanItself is about a call whose hit comes before all others that count.
+func nothingLeavesLaterThanItself(t *testing.T, h Harness) {
+	l := h.limiter(t, slidingwindow.Limit{Max: 5, Window: 10 * time.Second})
+	require.True(t, take(t, l, "k", 1).Allowed)
+	h.Advance(-50 * time.Second)
+	require.Equal(t, 10*time.Second, take(t, l, "k", 1).ResetAfter)
+	h.Advance(15 * time.Second) // the second has left, the first is ahead
+	assert.Equal(t, 10*time.Second, take(t, l, "k", 1).ResetAfter)
+}
+
 // clockSetBackAgainAndAgain holds what is admitted against the time that really passes.
 func clockSetBackAgainAndAgain(t *testing.T, h Harness) {
 	const limit, window = 5, 10 * time.Second

@@ -70,7 +70,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 	if ground.back {
 		steps = append(steps, "back")
 	}
-	for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 		switch rapid.SampledFrom(steps).Draw(rt, "step") {
 		case "advance":
 			d := clockSteps().Draw(rt, "step")
@@ -83,7 +83,8 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 		case "take":
 			n := int64(1)
 			if smallest > 1 {
-				n = rapid.Int64Range(1, smallest).Draw(rt, "units")
+				// Most calls are of one unit, and decided by what is made for these.
+				n = rapid.SampledFrom([]int64{1, 1, 1, 1, 1, 1, 2, smallest}).Draw(rt, "units")
 			}
 			k := key()
 			got, err := l.AllowN(rt.Context(), k, n)
@@ -135,7 +136,7 @@ func drawLimits(rt *rapid.T, windows []time.Duration) []slidingwindow.Limit {
 	for i, name := range names {
 		limits[i] = slidingwindow.Limit{
 			Name:   name,
-			Max:    rapid.SampledFrom([]int64{1, 2, 3, 5, 8}).Draw(rt, "max"),
+			Max:    rapid.SampledFrom([]int64{1, 2, 3, 5, 8, 15}).Draw(rt, "max"),
 			Window: rapid.SampledFrom(windows).Draw(rt, "window"),
 		}
 	}
