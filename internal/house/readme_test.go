@@ -50,15 +50,11 @@ func readmeConfiguration(ctx context.Context, e *echo.Echo, serve func()) error 
 	if err != nil {
 		return err // all that is wrong, each with its key and where it came from
 	}
-	client, err := cfg.Redis.Connect(ctx) // one client for the whole program
+	store, err := cfg.Redis.Open(ctx) // one for the whole program; Connect gives the client only
 	if err != nil {
 		return err // cannot reach redis at 127.0.0.1:6379: connection refused
 	}
-	defer client.Close()
-	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.Store())
-	if err != nil {
-		return err
-	}
+	defer store.Close()
 	api, err := cfg.Limit("api") // limits.api.max and limits.api.window
 	if err != nil {
 		return err
@@ -98,6 +94,31 @@ func TestReadmesCodeOfLimitsWorks(t *testing.T) {
 		require.NoError(t, readmeLimits(t.Context(), store))
 	}
 	assert.ErrorContains(t, readmeLimits(t.Context(), store), "refused by burst: retry in ")
+}
+
+func readmeGuard(redisStore, memoryStore slidingwindow.Store) (*slidingwindow.GuardedStore, error) {
+	store, err := slidingwindow.NewGuardedStore(redisStore, slidingwindow.GuardConfig{
+		OnFailure: slidingwindow.FallBack,
+		Fallback:  memoryStore,
+		Instances: 3, // each gives a third of every limit
+	})
+	return store, err
+}
+
+func TestReadmesCodeOfFailuresWorks(t *testing.T) {
+	t.Parallel()
+	client := redistest.Connect(t, redistest.URL(t))
+	redis, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{})
+	require.NoError(t, err)
+	client.Close()
+	store, err := readmeGuard(redis, newStore(t))
+	require.NoError(t, err)
+	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(300))
+	require.NoError(t, err)
+	d, err := limiter.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	assert.Equal(t, slidingwindow.ReasonFallback, d.Reason)
+	assert.EqualValues(t, 99, d.Remaining)
 }
 
 func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
@@ -158,7 +179,7 @@ func TestReadmesCodeIsTheTestedCode(t *testing.T) {
 		tested.WriteString(unindented(string(source)))
 	}
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 12)
+	require.Len(t, blocks, 13)
 	for _, block := range blocks[1:] { // the first one is the quickstart
 		assert.True(t, strings.Contains(tested.String(), unindented(block[1])), "no test has this code:\n%s", block[1])
 	}
