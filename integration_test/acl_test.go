@@ -58,13 +58,16 @@ func forgetScripts(ctx context.Context, server *redisserver.Server) error {
 	return err
 }
 
-// setClockBack makes a log as it is when the server's clock was set back by a second.
-func setClockBack(ctx context.Context, server *redisserver.Server, log string) error {
-	const ahead = `local now = redis.call('TIME')
-		local hit = (now[1] + 1) * 1000000 + now[2]
-		redis.call('ZADD', KEYS[1], string.format('%.0f', hit), struct.pack('>I4', hit % 4294967296))
+// leaveRefunded makes a log as a refund leaves it when the server's clock was set back before
+// it: with a hit that stays until the clock has passed it, as it has by now.
+func leaveRefunded(ctx context.Context, server *redisserver.Server, log string) error {
+	const script = `local now = redis.call('TIME')
+		local hit = (now[1] - 1) * 1000000 + now[2]
+		local low = hit % 281474976710656
+		redis.call('ZADD', KEYS[1], '-0.5', 'extra', '0.0' .. string.format('%016.0f', hit),
+			struct.pack('>I2I4', math.floor(low / 4294967296), low % 4294967296))
 		redis.call('PEXPIRE', KEYS[1], 10000)`
-	_, err := server.Do(ctx, "eval", ahead, "1", log)
+	_, err := server.Do(ctx, "eval", script, "1", log)
 	return err
 }
 
@@ -126,7 +129,7 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 			return err
 		}
 		if i == 1 {
-			if err := setClockBack(ctx, server, "rl:{"+key+"}:"+limits[0].Name); err != nil {
+			if err := leaveRefunded(ctx, server, "rl:{"+key+"}:"+limits[0].Name); err != nil {
 				return err
 			}
 		}

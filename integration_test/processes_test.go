@@ -229,8 +229,12 @@ func readLog(t *testing.T, client rueidis.Client, key string) []storetest.Hit {
 			continue
 		}
 		units := int64(1)
-		if many := entry.Member[4:]; many != "" {
-			units, err = strconv.ParseInt(strings.TrimPrefix(many, "x"), 10, 64)
+		suffix := entry.Member[6:]
+		if suffix != "" && suffix[0] >= 0x80 { // its number in the microsecond
+			suffix = suffix[2:]
+		}
+		if suffix != "" {
+			units, err = strconv.ParseInt(strings.TrimPrefix(suffix, "x"), 10, 64)
 			require.NoError(t, err)
 		}
 		hits = append(hits, storetest.Hit{At: time.Duration(entry.Score) * time.Microsecond, Units: units})
