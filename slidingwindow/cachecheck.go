@@ -19,18 +19,14 @@ type cacheCheck struct {
 	patience *time.Timer // of who waits
 }
 
-var checkPool = sync.Pool{New: func() any { return &cacheCheck{done: make(chan struct{}, 1)} }}
+var checkPool = sync.Pool{New: func() any { return &cacheCheck{done: make(chan struct{}, 1), patience: stoppedTimer()} }}
 
 // lookUp asks through the client's cache. Its error is final: there is no time left.
 func (s *RedisStore) lookUp(ctx context.Context, question rueidis.Cacheable) (rueidis.RedisResult, error) {
 	k := checkPool.Get().(*cacheCheck)
 	k.question = question
 	go k.run(s.client, s.timeout)
-	if k.patience == nil {
-		k.patience = time.NewTimer(s.timeout)
-	} else {
-		k.patience.Reset(s.timeout)
-	}
+	k.patience.Reset(s.timeout)
 	select {
 	case <-k.done:
 		k.patience.Stop()

@@ -70,11 +70,7 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 	}
 	g.mu.Unlock()
 
-	if c.patience == nil {
-		c.patience = time.NewTimer(timeout)
-	} else {
-		c.patience.Reset(timeout)
-	}
+	c.patience.Reset(timeout)
 	var err error
 	select {
 	case <-c.done:

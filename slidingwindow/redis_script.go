@@ -49,7 +49,14 @@ type call struct {
 	patience *time.Timer // of its caller
 }
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1), patience: stoppedTimer()} }}
+
+// stoppedTimer is for one that is used again and again, by Reset and Stop.
+func stoppedTimer() *time.Timer {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return timer
+}
 
 func newCall(req Request) *call {
 	c := callPool.Get().(*call)
