@@ -36,10 +36,10 @@ func (s *RedisStore) lookUp(ctx context.Context, question rueidis.Cacheable) (ru
 		return result, nil
 	case <-ctx.Done():
 		k.patience.Stop()
-		return rueidis.RedisResult{}, contextEnded(ctx)
+		return rueidis.RedisResult{}, ContextEnded(ctx)
 	case <-k.patience.C:
 		if hasEnded(ctx) {
-			return rueidis.RedisResult{}, contextEnded(ctx)
+			return rueidis.RedisResult{}, ContextEnded(ctx)
 		}
 		return rueidis.RedisResult{}, lateFailure(s.timeout, context.DeadlineExceeded)
 	}

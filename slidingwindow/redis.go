@@ -124,8 +124,6 @@ type RedisStore struct {
 	scriptSHA string // of take and peek; "" where only Redis may compute it
 	refused   *refusedQuestions
 	now       func() time.Time // how long refusals are remembered; nothing is decided on it
-
-	watchedNames
 }
 
 var _ Store = (*RedisStore)(nil)
@@ -219,7 +217,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	case s.closed.Load():
 		return Decision{}, errClosed
 	case ctx.Err() != nil:
-		return Decision{}, contextEnded(ctx)
+		return Decision{}, ContextEnded(ctx)
 	}
 	if req.Peek {
 		return s.look(ctx, &call{key: req.Key, plan: req.planned(), cost: req.Cost})

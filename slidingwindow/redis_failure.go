@@ -11,7 +11,7 @@ import (
 // bounded runs one call to Redis under the store's timeout and names its error.
 func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) error) error {
 	if ctx.Err() != nil {
-		return contextEnded(ctx)
+		return ContextEnded(ctx)
 	}
 	// Not by the caller's context: one that ends would also end the connecting that other
 	// callers wait for.
@@ -25,7 +25,7 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 	case err := <-result:
 		return s.failure(ctx, bound, err)
 	case <-ctx.Done():
-		return contextEnded(ctx)
+		return ContextEnded(ctx)
 	case <-bound.Done():
 	}
 	// It has just ended, or it waits, as rueidis does for another call's connecting,
@@ -47,7 +47,7 @@ func (s *RedisStore) failure(ctx, bound context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil, late && endsFirst(ctx, bound):
-		return contextEnded(ctx)
+		return ContextEnded(ctx)
 	default:
 		return s.commandFailure(err)
 	}

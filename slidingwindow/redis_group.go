@@ -60,7 +60,7 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 		return Decision{}, errClosed
 	case ctx.Err() != nil:
 		g.mu.Unlock()
-		return Decision{}, contextEnded(ctx)
+		return Decision{}, ContextEnded(ctx)
 	case alone:
 		g.lone++
 		go g.flyAlone(c)
@@ -89,7 +89,7 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 		err = lateFailure(g.timeout, context.DeadlineExceeded)
 	}
 	if hasEnded(ctx) { // which is the first thing to tell the caller
-		err = contextEnded(ctx)
+		err = ContextEnded(ctx)
 	}
 	return Decision{}, err
 }

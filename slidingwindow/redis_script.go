@@ -257,7 +257,7 @@ func (a *joinedAnswer) decision(mode string, e *joined, i, now int64) Decision {
 		granted = e.cost
 	}
 	if len(e.plan.limits) == 1 { // allocates nothing
-		return a.status(e, 0, i, granted, now).decision(granted)
+		return NewDecision(granted, a.status(e, 0, i, granted, now))
 	}
 	statuses := make([]Status, len(e.plan.limits))
 	for limit := range statuses {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // An allower judges calls for one key in the order of their times.
@@ -84,7 +85,7 @@ func gcraReference(q quota) (allower, error) {
 
 func slidingLog(q quota) (allower, error) {
 	var now time.Time
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{Clock: func() time.Time { return now }})
+	store, err := memory.New(memory.Config{Clock: func() time.Time { return now }})
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 const oursInMemoryName = "ratelimit MemoryStore"
@@ -23,7 +24,7 @@ func inMemory() []contestant {
 		{
 			name: oursInMemoryName, algorithm: "sliding log, exact", admits: oncePerWindow,
 			open: func(_ context.Context, _ string, q quota) (decide, func(), error) {
-				store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+				store, err := memory.New(memory.Config{})
 				if err != nil {
 					return nil, nil, err
 				}
