@@ -14,9 +14,10 @@ import (
 // those that came meanwhile to lead the next batch. So a lone call is sent and answered in its
 // caller's goroutine.
 //
-// Nothing waits for a timer. But before a batch is closed, the goroutines that are ready to
-// run have their turn: they are those that the last reply woke. Their next calls would come
-// just too late, and each command costs Redis and the client more than the calls in it.
+// Nothing waits for a timer. But where calls share commands, the goroutines that are ready to
+// run have their turn before a batch is closed: they are those that the last reply woke. Their
+// next calls would come just too late, and each command costs Redis and the client more than
+// the calls in it.
 type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
@@ -25,6 +26,7 @@ type group struct {
 	mu        sync.Mutex
 	flying    int     // batches that are led, sent or not
 	gathering bool    // a leader has not closed its batch yet
+	shared    bool    // the last batch was of several calls
 	waiting   []*call // for the next batch, in the order of their arrival
 	closed    bool
 	idle      sync.Cond // when nothing is under way and nothing waits
@@ -119,10 +121,15 @@ func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decisio
 // returns in time for c: a command in flight cannot be left when ctx ends, and others may have
 // more time than c.
 func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
-	runtime.Gosched()
 	g.mu.Lock()
 	c.leading = false
+	if g.shared || len(g.waiting) > 1 {
+		g.mu.Unlock()
+		runtime.Gosched()
+		g.mu.Lock()
+	}
 	calls := g.gather()
+	g.shared = len(calls) > 1
 	g.gathering = false
 	g.appoint() // if there were too many for one batch
 	g.mu.Unlock()
