@@ -18,6 +18,12 @@ const (
 	// this time; until then all calls fail. It bounds the login, too.
 	defaultWriteTimeout = 2 * time.Second
 
+	// A batch of 256 calls takes about 20 kB to ask for, and 10 kB to answer.
+	bufferSize = 32 << 10
+
+	poolCleanup = 30 * time.Second
+	poolMinSize = 2
+
 	// As rueidis advises: a client that misses one message about a fail-over would
 	// else stay with the old master.
 	sentinelRefresh = 5 * time.Second
@@ -56,9 +62,16 @@ func (s *server) option() rueidis.ClientOption {
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
 
-		// A call that is given up before its answer else closes its connection, and
-		// when Redis hangs waits up to a second for that.
-		AlwaysPipelining: true,
+		// A command takes a connection of the pool, and is written and read in its caller's
+		// goroutine. Through the connection that all share it would pass two goroutines more.
+		DisableAutoPipelining: true,
+
+		// A store has a connection for each batch under way, 2 to 32. They are closed when they
+		// are no longer needed. The client's own default is 1 MiB of buffers for each.
+		ReadBufferEachConn:  bufferSize,
+		WriteBufferEachConn: bufferSize,
+		BlockingPoolCleanup: poolCleanup,
+		BlockingPoolMinSize: poolMinSize,
 	}
 	if s.isTLS() {
 		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
