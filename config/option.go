@@ -20,6 +20,7 @@ const (
 
 	// A batch of 256 calls takes about 20 kB to ask for, and 10 kB to answer.
 	bufferSize = 32 << 10
+	ringScale  = 8 // 256 commands
 
 	poolCleanup = 30 * time.Second
 	poolMinSize = 2
@@ -62,14 +63,12 @@ func (s *server) option() rueidis.ClientOption {
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
 
-		// A command takes a connection of the pool, and is written and read in its caller's
-		// goroutine. Through the connection that all share it would pass two goroutines more.
-		DisableAutoPipelining: true,
-
 		// A store has a connection for each batch under way, 2 to 32. They are closed when they
-		// are no longer needed. The client's own default is 1 MiB of buffers for each.
+		// are no longer needed. The client's own default is 1 MiB of buffers for each, and room
+		// for 1,024 commands to wait.
 		ReadBufferEachConn:  bufferSize,
 		WriteBufferEachConn: bufferSize,
+		RingScaleEachConn:   ringScale,
 		BlockingPoolCleanup: poolCleanup,
 		BlockingPoolMinSize: poolMinSize,
 	}

@@ -76,7 +76,7 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 		}
 		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, turns: make(chan turn, 1)}
 	}
-	s.decide(ctx, calls)
+	s.decide(ctx, s.client, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
 		<-c.turns

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -111,11 +112,13 @@ type RedisStore struct {
 	peek    *script
 	refund  *script
 
-	group  *group
-	closed atomic.Bool
+	batches groupLimits
+	group   *group // of all calls; in a Cluster of those whose node is not known
+	cluster bool
+	parts   parts
+	closed  atomic.Bool
 
-	// Keys of several slots must not share a command: in a Cluster, and behind a proxy that
-	// shards.
+	// Several keys must not share a command: behind a proxy that shards, say.
 	oneKey atomic.Bool
 
 	refused *refusedQuestions
@@ -181,8 +184,13 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		refused: newRefusedQuestions(),
 		now:     time.Now,
 	}
-	s.oneKey.Store(client.Mode() == rueidis.ClientModeCluster)
-	s.group = newGroup(batches, config.Timeout, s.decide)
+	s.batches = batches
+	if client.Mode() == rueidis.ClientModeCluster {
+		s.cluster = true
+		s.parts.byName = map[string]*part{}
+		batches = groupLimits{batches: math.MaxInt, size: 1} // each call by itself
+	}
+	s.group = newGroup(batches, config.Timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
 	return s, nil
 }
 
@@ -205,17 +213,23 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	if err != nil || d.Reason != "" {
 		return d, err
 	}
-	if d, err = s.group.do(ctx, newCall(req), deadline); err == nil {
-		s.remember(req, d, attempt)
+	group := s.group
+	if part := s.partOf(req.Key); part != nil {
+		group = part.group
 	}
-	return d, err
+	if d, err = group.do(ctx, newCall(req), deadline); err != nil {
+		s.partsChanged()
+		return Decision{}, err
+	}
+	s.remember(req, d, attempt)
+	return d, nil
 }
 
 // look peeks.
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	err := s.bounded(ctx, func(ctx context.Context) error {
 		b := []batch{{calls: []*call{c}}}
-		s.ask(ctx, s.peek, modePeek, b)
+		s.ask(ctx, s.client, s.peek, modePeek, b)
 		return errors.Join(b[0].err, c.err)
 	})
 	if err != nil {
@@ -229,6 +243,7 @@ func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 func (s *RedisStore) Close() {
 	s.closed.Store(true)
 	s.group.close()
+	s.parts.close()
 }
 
 // Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken.

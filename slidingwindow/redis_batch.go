@@ -2,6 +2,7 @@ package slidingwindow
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +17,10 @@ type batch struct {
 }
 
 // decide decides calls that were made at the same time, in as few commands as possible, and
-// ends each of them.
-func (s *RedisStore) decide(ctx context.Context, calls []*call) {
+// ends each of them. node is the client, or that of the Cluster's node which has the keys.
+func (s *RedisStore) decide(ctx context.Context, node rueidis.Client, calls []*call) {
 	batches := s.split(calls)
-	s.ask(ctx, s.take, modeTake, batches)
+	s.ask(ctx, node, s.take, modeTake, batches)
 	for i := range batches {
 		b := &batches[i]
 		switch {
@@ -36,7 +37,7 @@ func (s *RedisStore) decide(ctx context.Context, calls []*call) {
 
 // split makes one batch of all calls, or one of each key where keys must not share a command.
 func (s *RedisStore) split(calls []*call) []batch {
-	if len(calls) == 1 || !s.oneKey.Load() {
+	if len(calls) == 1 || !s.cluster && !s.oneKey.Load() {
 		return []batch{{calls: calls}}
 	}
 	return byKey(calls)
@@ -58,20 +59,50 @@ func byKey(calls []*call) []batch {
 }
 
 // ask decides batches in a command each, all in one round trip to a server.
-func (s *RedisStore) ask(ctx context.Context, by *script, mode string, batches []batch) {
+func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, by *script, mode string, batches []batch) {
 	entries := make([][]joined, len(batches))
 	questions := make([]question, len(batches))
 	for i := range batches {
 		entries[i] = join(batches[i].calls...)
 		questions[i].keys, questions[i].args = s.question(mode, entries[i])
 	}
-	for i, result := range by.exec(ctx, s.client, questions) {
+	results := by.exec(ctx, node, questions)
+	if node != s.client {
+		s.follow(ctx, by, questions, results)
+	}
+	for i, result := range results {
 		reply, err := result.ToArray()
 		if err == nil {
 			err = answer(mode, entries[i], reply)
 		}
 		batches[i].err = err
 	}
+}
+
+// follow asks again what a node of a Cluster did not decide, because it has the keys no more:
+// the client finds who has. It is not left to the client's DoMulti, which panics at times while
+// slots move (rueidis v1.0.79).
+func (s *RedisStore) follow(ctx context.Context, by *script, questions []question, results []rueidis.RedisResult) {
+	var all sync.WaitGroup
+	for i := range results {
+		if isRedirection(results[i].Error()) {
+			all.Go(func() { results[i] = by.exec(ctx, s.client, questions[i:i+1])[0] })
+			s.partsChanged()
+		}
+	}
+	all.Wait()
+}
+
+// isRedirection reports whether a command was not run because the keys are of another node, or
+// because the client has dropped this node.
+func isRedirection(err error) bool {
+	reply, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return errors.Is(err, rueidis.ErrClosing)
+	}
+	_, moved := reply.IsMoved()
+	_, asks := reply.IsAsk()
+	return moved || asks
 }
 
 // finish ends the calls of a batch that one command decided, or failed to.
@@ -115,7 +146,7 @@ func (s *RedisStore) decideApart(ctx context.Context, calls []*call) {
 func (s *RedisStore) askAgain(ctx context.Context, b *batch) {
 	one := []batch{*b}
 	for wait := firstTryAgain; ; wait *= 2 {
-		s.ask(ctx, s.take, modeTake, one)
+		s.ask(ctx, s.client, s.take, modeTake, one)
 		b.err = one[0].err
 		if !isTryAgain(b.err) || wait > lastTryAgain {
 			return
