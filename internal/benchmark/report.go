@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot/text"
@@ -48,7 +49,7 @@ func newReport(out io.Writer, folder string, where []string, command string) (*r
 			_, _ = fmt.Fprintln(w, "- "+line)
 		}
 		_, _ = fmt.Fprintf(w, "\n%s\n\n", resultNote)
-		for _, c := range append(onRedis(), inMemory()...) {
+		for _, c := range slices.Concat(onRedis(), inMemory()) {
 			if c.settings != "" {
 				_, _ = fmt.Fprintf(w, "- %s: %s\n", c.name, c.settings)
 			}
