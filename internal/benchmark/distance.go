@@ -13,7 +13,7 @@ const (
 	distantRate    = 2000 // calls a second
 	distantPool    = 256  // connections: with the default of 20, no more than 1000 calls a second fit 20 ms
 	distantCallers = 128  // who open connections before: more than are in use at a time
-	distantCell    = 5    // times as long as other measurements: p99 is that of few calls
+	distantCell    = 4    // times as long as other measurements: p99 is that of few calls
 
 	// After so long nobody waits for an answer.
 	patience = 5 * time.Second

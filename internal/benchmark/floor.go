@@ -28,7 +28,7 @@ func rawEVALSHA() contestant {
 	return contestant{
 		name: "floor: EVALSHA return 1", algorithm: "does nothing", role: floor, settings: rueidisSettings,
 		module: "github.com/redis/rueidis", admits: anything,
-		without: map[feature]string{state: "it does nothing in any state"},
+		without: map[feature]string{state: "it does nothing in any state", farAway: "INCR is enough of a floor here"},
 		open: func(_ context.Context, at place, _ demand) (decide, func(), error) {
 			client, err := newRueidis(at)
 			if err != nil {

@@ -123,9 +123,11 @@ func (b *bench) measureAll(ctx context.Context, out io.Writer, folder, command s
 		return err
 	}
 	for _, p := range b.chosen {
+		began := time.Now()
 		if err := b.runPart(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		b.report.took(p.name, time.Since(began))
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -144,6 +144,7 @@ func (s *server) shareSent(ctx context.Context, c contestant, w work, measured m
 	fewer := max(w.Keys/20, min(w.Keys, 64))
 	calls := min(int(measured.Decisions)*fewer/w.Keys, maxWatched*fewer)
 	w.Keys = fewer
+	w.Settle = min(w.Settle, watchFor) // the share of a script is known without a full window
 	if err := s.empty(ctx); err != nil {
 		return nil, err
 	}
