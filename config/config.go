@@ -101,7 +101,7 @@ type Redis struct {
 }
 
 // InMemory reports whether the URL is memory://: limits are then kept in a
-// [slidingwindow.MemoryStore], and there is nothing to connect to.
+// [memory.Store], and there is nothing to connect to.
 func (r Redis) InMemory() bool {
 	return r.URL.open != nil && r.URL.open().scheme == schemeMemory
 }

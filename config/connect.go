@@ -11,7 +11,7 @@ import (
 
 var (
 	errRequired = errors.New(urlRequired)
-	errInMemory = errors.New("REDIS_URL is memory://, so there is no redis to connect to: use slidingwindow.NewMemoryStore")
+	errInMemory = errors.New("REDIS_URL is memory://, so there is no redis to connect to: use memory.New")
 )
 
 // Connect returns a client that is connected to Redis, checked to be Redis 7.0, Valkey

@@ -307,7 +307,7 @@ func TestConnectInMemory(t *testing.T) {
 	t.Parallel()
 	r, _ := redisAt(t, "memory://")
 	_, err := r.Connect(t.Context())
-	require.EqualError(t, err, "REDIS_URL is memory://, so there is no redis to connect to: use slidingwindow.NewMemoryStore")
+	require.EqualError(t, err, "REDIS_URL is memory://, so there is no redis to connect to: use memory.New")
 	_, err = config.Redis{}.Connect(t.Context())
 	require.EqualError(t, err, required)
 }

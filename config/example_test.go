@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func ExampleLoad() {
@@ -145,7 +146,7 @@ func ExampleRedis_InMemory() {
 		return
 	}
 	if cfg.Redis.InMemory() {
-		_, err = slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		_, err = memory.New(memory.Config{})
 		fmt.Println("in memory", err)
 	}
 	// Output:

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // How often a Redis that was not there at the start is looked for.
@@ -34,7 +35,7 @@ type Store struct {
 // With memory:// the other settings of r but Logger mean nothing.
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if r.InMemory() {
-		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		memory, err := memory.New(memory.Config{})
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 	late := &lateRedis{config: r}
 	guard := slidingwindow.GuardConfig{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
 	if r.OnFailure == slidingwindow.FallBack {
-		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		memory, err := memory.New(memory.Config{})
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // call sends a GET request to the server and returns the response.
@@ -23,7 +24,7 @@ func call(e *echo.Echo, path, remoteAddr string) *http.Response {
 }
 
 func ExampleRateLimiter() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -50,7 +51,7 @@ func ExampleRateLimiter() {
 
 // Each client has a quota of its own on each route.
 func ExampleRateLimiterWithConfig() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -81,7 +82,7 @@ func ExampleRateLimiterWithConfig() {
 
 // What names a client is up to the application: here the first label of the host.
 func ExampleKeyFunc() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -116,7 +117,7 @@ func ExampleKeyFunc() {
 
 // The body of a refusal is one line of configuration.
 func ExampleConfig_message() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -152,7 +153,7 @@ func ExampleConfig_ToMiddleware() {
 
 // Guesses of a password are limited; a user who knows it never is.
 func ExampleConfig_login() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -183,7 +184,7 @@ func ExampleConfig_login() {
 
 // Each customer has the limit of their plan.
 func ExampleConfig_limits() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -218,7 +219,7 @@ func ExampleConfig_limits() {
 
 // Metrics count what became of each request.
 func ExampleFromContext() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

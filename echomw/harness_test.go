@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 const peer = "198.51.100.7:40000"
@@ -40,7 +41,7 @@ func (c *manualClock) Advance(d time.Duration) {
 
 func newLimiter(t testing.TB, clock *manualClock, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
 	t.Helper()
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{Clock: clock.Now})
+	store, err := memory.New(memory.Config{Clock: clock.Now})
 	require.NoError(t, err)
 	return newLimiterOn(t, store, limits...)
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // Clients of several generations are told in one response.
 func ExampleHeaders() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

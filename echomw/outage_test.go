@@ -14,6 +14,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // guardedWithoutRedis is a store whose Redis has gone.
@@ -58,7 +59,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback", func(t *testing.T) {
-		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		memory, err := memory.New(memory.Config{})
 		require.NoError(t, err)
 		store := guardedWithoutRedis(t, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory, Instances: 3})
 		var seen slidingwindow.Decision
@@ -75,7 +76,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback that gives back", func(t *testing.T) {
-		memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+		memory, err := memory.New(memory.Config{})
 		require.NoError(t, err)
 		store := guardedWithoutRedis(t, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory})
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, store, limit), SkipSuccessful: true}))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // lastStatus is a ResponseWriter that keeps a status only, and allocates nothing.
@@ -25,7 +26,7 @@ func (w *lastStatus) WriteHeader(status int)      { w.status = status }
 
 // ours is this package's middleware on a MemoryStore, with its defaults.
 func ours(b *testing.B, limit slidingwindow.Limit) echo.MiddlewareFunc {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

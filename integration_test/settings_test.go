@@ -15,6 +15,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // Package config imports no Echo, so it has rules of its own for settings that are for
@@ -31,7 +32,7 @@ func loaded(key string, value any) (*config.Config, error) {
 
 // built is whether echomw makes a middleware of these settings.
 func built(t require.TestingT, settings echomw.Config) error {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	require.NoError(t, err)
 	settings.Limiter, err = slidingwindow.New(store, slidingwindow.Limit{Max: 1, Window: time.Second})
 	require.NoError(t, err)

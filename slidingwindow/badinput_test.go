@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // TestBadInput has every argument that this package refuses, and the whole error: which
@@ -19,9 +20,9 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	type limits = []slidingwindow.Limit
 	client := redistest.Client(t)
-	memory := newMemoryStore(t, slidingwindow.MemoryConfig{})
-	two := newLimiter(t, memory, slidingwindow.Limit{Name: "burst", Max: 5, Window: time.Second}, slidingwindow.Limit{Name: "daily", Max: 9, Window: time.Hour})
-	one := newLimiter(t, memory, slidingwindow.Limit{Name: "one", Max: 1, Window: time.Hour})
+	inMemory := newMemoryStore(t, memory.Config{})
+	two := newLimiter(t, inMemory, slidingwindow.Limit{Name: "burst", Max: 5, Window: time.Second}, slidingwindow.Limit{Name: "daily", Max: 9, Window: time.Hour})
+	one := newLimiter(t, inMemory, slidingwindow.Limit{Name: "one", Max: 1, Window: time.Hour})
 	taken, err := one.Allow(t.Context(), "k")
 	require.NoError(t, err)
 	var zero slidingwindow.Limiter
@@ -52,8 +53,8 @@ func TestBadInput(t *testing.T) {
 		_, err := l.Peek(t.Context(), key)
 		return err
 	}
-	ofMemory := func(config slidingwindow.MemoryConfig) error {
-		_, err := slidingwindow.NewMemoryStore(config)
+	ofMemory := func(config memory.Config) error {
+		_, err := memory.New(config)
 		return err
 	}
 	ofNoClient := func(config slidingwindow.RedisConfig) error {
@@ -104,17 +105,17 @@ func TestBadInput(t *testing.T) {
 		{err: slidingwindow.Limit{}.Validate(), want: `slidingwindow: invalid limit: Window of "0-per-0s" is 0s; allowed: 1ms to 87600h`, is: slidingwindow.ErrInvalidLimit},
 		{err: slidingwindow.Limit{Name: "\n", Max: -1, Window: -1}.Validate(), want: "slidingwindow: invalid limit: Name of \"\\n\" is \"\\n\"; allowed: printable ASCII characters\nslidingwindow: invalid limit: Max of \"\\n\" is -1; allowed: 0 to 999999999999999 units\nslidingwindow: invalid limit: Window of \"\\n\" is -1ns; allowed: 1ms to 87600h", is: slidingwindow.ErrInvalidLimit},
 		// New and With.
-		{err: on(nil, named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or NewMemoryStore`, is: slidingwindow.ErrInvalidConfig},
-		{err: on(noStore, named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or NewMemoryStore`, is: slidingwindow.ErrInvalidConfig},
-		{err: on((*slidingwindow.RedisStore)(nil), named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or NewMemoryStore`, is: slidingwindow.ErrInvalidConfig},
-		{err: on((*slidingwindow.MemoryStore)(nil), named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or NewMemoryStore`, is: slidingwindow.ErrInvalidConfig},
-		{err: on(memory), want: `slidingwindow: invalid limit: none was given; allowed: one or more, such as PerMinute(100)`, is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, limits{}...), want: `slidingwindow: invalid limit: none was given; allowed: one or more, such as PerMinute(100)`, is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, slidingwindow.Limit{}), want: `slidingwindow: invalid limit: Window of "0-per-0s" is 0s; allowed: 1ms to 87600h`, is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, named("a"), named("a")), want: `slidingwindow: invalid limit: limits 0 and 1 are both named "a", so they would share one log; allowed: a Name of its own for each`, is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, slidingwindow.PerMinute(1), named("b"), slidingwindow.Limit{Max: 1, Window: 60 * time.Second}), want: `slidingwindow: invalid limit: limits 0 and 2 are both named "1-per-1m", so they would share one log; allowed: a Name of its own for each`, is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, named("a"), named("b"), named("a"), named("a")), want: "slidingwindow: invalid limit: limits 0 and 2 are both named \"a\", so they would share one log; allowed: a Name of its own for each\nslidingwindow: invalid limit: limits 0 and 3 are both named \"a\", so they would share one log; allowed: a Name of its own for each", is: slidingwindow.ErrInvalidLimit},
-		{err: on(memory, limited(-1, time.Second), limited(1, 0)), want: "slidingwindow: invalid limit: Max of \"x\" is -1; allowed: 0 to 999999999999999 units\nslidingwindow: invalid limit: Window of \"x\" is 0s; allowed: 1ms to 87600h", is: slidingwindow.ErrInvalidLimit},
+		{err: on(nil, named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or memory.New`, is: slidingwindow.ErrInvalidConfig},
+		{err: on(noStore, named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or memory.New`, is: slidingwindow.ErrInvalidConfig},
+		{err: on((*slidingwindow.RedisStore)(nil), named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or memory.New`, is: slidingwindow.ErrInvalidConfig},
+		{err: on((*memory.Store)(nil), named("a")), want: `slidingwindow: invalid configuration: store is nil; make one with NewRedisStore or memory.New`, is: slidingwindow.ErrInvalidConfig},
+		{err: on(inMemory), want: `slidingwindow: invalid limit: none was given; allowed: one or more, such as PerMinute(100)`, is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, limits{}...), want: `slidingwindow: invalid limit: none was given; allowed: one or more, such as PerMinute(100)`, is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, slidingwindow.Limit{}), want: `slidingwindow: invalid limit: Window of "0-per-0s" is 0s; allowed: 1ms to 87600h`, is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, named("a"), named("a")), want: `slidingwindow: invalid limit: limits 0 and 1 are both named "a", so they would share one log; allowed: a Name of its own for each`, is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, slidingwindow.PerMinute(1), named("b"), slidingwindow.Limit{Max: 1, Window: 60 * time.Second}), want: `slidingwindow: invalid limit: limits 0 and 2 are both named "1-per-1m", so they would share one log; allowed: a Name of its own for each`, is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, named("a"), named("b"), named("a"), named("a")), want: "slidingwindow: invalid limit: limits 0 and 2 are both named \"a\", so they would share one log; allowed: a Name of its own for each\nslidingwindow: invalid limit: limits 0 and 3 are both named \"a\", so they would share one log; allowed: a Name of its own for each", is: slidingwindow.ErrInvalidLimit},
+		{err: on(inMemory, limited(-1, time.Second), limited(1, 0)), want: "slidingwindow: invalid limit: Max of \"x\" is -1; allowed: 0 to 999999999999999 units\nslidingwindow: invalid limit: Window of \"x\" is 0s; allowed: 1ms to 87600h", is: slidingwindow.ErrInvalidLimit},
 		{err: with(), want: `slidingwindow: invalid limit: none was given; allowed: one or more, such as PerMinute(100)`, is: slidingwindow.ErrInvalidLimit},
 		{err: with(named("\n")), want: `slidingwindow: invalid limit: Name of "\n" is "\n"; allowed: printable ASCII characters`, is: slidingwindow.ErrInvalidLimit},
 		{err: with(named("a"), named("a")), want: `slidingwindow: invalid limit: limits 0 and 1 are both named "a", so they would share one log; allowed: a Name of its own for each`, is: slidingwindow.ErrInvalidLimit},
@@ -131,10 +132,10 @@ func TestBadInput(t *testing.T) {
 		{err: redis(slidingwindow.RedisConfig{Timeout: -1}), want: `slidingwindow: invalid configuration: RedisConfig.Timeout is -1ns; allowed: more than 0s (0s stands for the default of 250ms)`, is: slidingwindow.ErrInvalidConfig},
 		{err: redis(slidingwindow.RedisConfig{Timeout: math.MinInt64}), want: `slidingwindow: invalid configuration: RedisConfig.Timeout is -2562047h47m16.854775808s; allowed: more than 0s (0s stands for the default of 250ms)`, is: slidingwindow.ErrInvalidConfig},
 		{err: redis(slidingwindow.RedisConfig{BatchSize: -1}), want: `slidingwindow: invalid configuration: RedisConfig.BatchSize is -1; allowed: 1 or more (0 stands for the default of 256)`, is: slidingwindow.ErrInvalidConfig},
-		{err: redis(slidingwindow.RedisConfig{BatchesInFlight: -1 << 31}), want: `slidingwindow: invalid configuration: RedisConfig.BatchesInFlight is -2147483648; allowed: 1 or more (0 stands for the default of 2)`, is: slidingwindow.ErrInvalidConfig},
-		{err: ofNoClient(slidingwindow.RedisConfig{Prefix: "{", Timeout: -1, BatchSize: -1, BatchesInFlight: -1}), want: "slidingwindow: invalid configuration: client is nil; make one with rueidis.NewClient or the config package\nslidingwindow: invalid configuration: RedisConfig.Prefix is \"{\"; allowed: 1 to 64 printable ASCII characters other than the space, { and }\nslidingwindow: invalid configuration: RedisConfig.Timeout is -1ns; allowed: more than 0s (0s stands for the default of 250ms)\nslidingwindow: invalid configuration: RedisConfig.BatchSize is -1; allowed: 1 or more (0 stands for the default of 256)\nslidingwindow: invalid configuration: RedisConfig.BatchesInFlight is -1; allowed: 1 or more (0 stands for the default of 2)", is: slidingwindow.ErrInvalidConfig},
-		{err: ofMemory(slidingwindow.MemoryConfig{MaxKeys: -1}), want: `slidingwindow: invalid configuration: MemoryConfig.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)`, is: slidingwindow.ErrInvalidConfig},
-		{err: ofMemory(slidingwindow.MemoryConfig{MaxKeys: -1 << 31}), want: `slidingwindow: invalid configuration: MemoryConfig.MaxKeys is -2147483648; allowed: 1 or more keys (0 stands for the default of 100000)`, is: slidingwindow.ErrInvalidConfig},
+		{err: redis(slidingwindow.RedisConfig{BatchesInFlight: -1 << 31}), want: `slidingwindow: invalid configuration: RedisConfig.BatchesInFlight is -2147483648; allowed: 1 or more (0 stands for the default)`, is: slidingwindow.ErrInvalidConfig},
+		{err: ofNoClient(slidingwindow.RedisConfig{Prefix: "{", Timeout: -1, BatchSize: -1, BatchesInFlight: -1}), want: "slidingwindow: invalid configuration: client is nil; make one with rueidis.NewClient or the config package\nslidingwindow: invalid configuration: RedisConfig.Prefix is \"{\"; allowed: 1 to 64 printable ASCII characters other than the space, { and }\nslidingwindow: invalid configuration: RedisConfig.Timeout is -1ns; allowed: more than 0s (0s stands for the default of 250ms)\nslidingwindow: invalid configuration: RedisConfig.BatchSize is -1; allowed: 1 or more (0 stands for the default of 256)\nslidingwindow: invalid configuration: RedisConfig.BatchesInFlight is -1; allowed: 1 or more (0 stands for the default)", is: slidingwindow.ErrInvalidConfig},
+		{err: ofMemory(memory.Config{MaxKeys: -1}), want: `slidingwindow: invalid configuration: memory.Config.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)`, is: slidingwindow.ErrInvalidConfig},
+		{err: ofMemory(memory.Config{MaxKeys: -1 << 31}), want: `slidingwindow: invalid configuration: memory.Config.MaxKeys is -2147483648; allowed: 1 or more keys (0 stands for the default of 100000)`, is: slidingwindow.ErrInvalidConfig},
 		// Calls.
 		{err: allowN(two, "k", 0), want: `slidingwindow: invalid cost: 0; allowed: 1 or more units (Peek asks without taking any)`, is: slidingwindow.ErrInvalidCost},
 		{err: allowN(two, "k", -1), want: `slidingwindow: invalid cost: -1; allowed: 1 or more units (Peek asks without taking any)`, is: slidingwindow.ErrInvalidCost},

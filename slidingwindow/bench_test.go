@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func BenchmarkMemoryStore(b *testing.B) {
@@ -18,7 +19,7 @@ func BenchmarkMemoryStore(b *testing.B) {
 		"refused": {Name: "refused", Max: 1, Window: time.Hour},
 	} {
 		b.Run(name, func(b *testing.B) {
-			benchmark(b, newLimiter(b, newMemoryStore(b, slidingwindow.MemoryConfig{}), limit))
+			benchmark(b, newLimiter(b, newMemoryStore(b, memory.Config{}), limit))
 		})
 	}
 }
@@ -60,6 +61,6 @@ func benchmark(b *testing.B, l *slidingwindow.Limiter) {
 
 // BenchmarkGuardedStore is BenchmarkMemoryStore with a guard around the store.
 func BenchmarkGuardedStore(b *testing.B) {
-	store := newGuardedStore(b, newMemoryStore(b, slidingwindow.MemoryConfig{}), slidingwindow.GuardConfig{})
+	store := newGuardedStore(b, newMemoryStore(b, memory.Config{}), slidingwindow.GuardConfig{})
 	benchmark(b, newLimiter(b, store, slidingwindow.Limit{Name: "allowed", Max: 1000, Window: time.Millisecond}))
 }

@@ -2,6 +2,7 @@ package slidingwindow
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
@@ -80,20 +81,20 @@ type Status struct {
 
 // NewDecision makes the Decision of a [Store] from the status of each limit, in the
 // limiter's order, and the units that were taken. The call is allowed if no status
-// has a RetryAfter. It keeps statuses, which must not be changed afterwards.
+// has a RetryAfter. It copies statuses; with one status it allocates nothing.
 func NewDecision(granted int64, statuses ...Status) Decision {
 	if len(statuses) == 0 {
 		return Decision{}
 	}
-	binding := statuses[0]
-	for _, s := range statuses[1:] {
-		if s.tighterThan(binding) {
-			binding = s
+	binding := &statuses[0]
+	for i := range statuses {
+		if statuses[i].tighterThan(binding) {
+			binding = &statuses[i]
 		}
 	}
 	d := binding.decision(granted)
 	if len(statuses) > 1 {
-		d.statuses = statuses
+		d.statuses = slices.Clone(statuses)
 	}
 	return d
 }
@@ -111,13 +112,7 @@ func (d Decision) Statuses() []Status {
 }
 
 // decision is the Decision of a limiter that has this limit only.
-func (s Status) decision(granted int64) (d Decision) {
-	s.decide(granted, &d)
-	return d
-}
-
-// decide writes that Decision into a zero one.
-func (s *Status) decide(granted int64, d *Decision) {
+func (s *Status) decision(granted int64) (d Decision) {
 	d.Allowed, d.Reason = s.RetryAfter == 0, ReasonAllowed
 	if !d.Allowed {
 		d.Reason = ReasonLimited
@@ -128,6 +123,7 @@ func (s *Status) decide(granted int64, d *Decision) {
 	d.RetryAfter = s.RetryAfter
 	d.ResetAfter = s.ResetAfter
 	d.receipt = s.Receipt
+	return d
 }
 
 // setReceipt replaces the receipt of one limit.
@@ -151,7 +147,7 @@ func (d *Decision) takenFrom(key string) {
 
 func (d *Decision) isOf(key string) bool { return d.keyHash == maphash.String(keySeed, key) }
 
-func (s Status) tighterThan(other Status) bool {
+func (s *Status) tighterThan(other *Status) bool {
 	if s.RetryAfter != other.RetryAfter {
 		return s.RetryAfter > other.RetryAfter
 	}

@@ -18,7 +18,7 @@
 //
 // [RedisStore] shares one log between all processes: a sorted set in Redis, read
 // and written by one Lua script in one round trip, on the clock of the Redis
-// server. [MemoryStore] keeps the same promises within one process.
+// server. The Store of package memory keeps the same promises within one process.
 //
 // # Clocks
 //

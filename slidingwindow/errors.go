@@ -41,9 +41,10 @@ var (
 // errEmptyKey matches ErrInvalidKey.
 var errEmptyKey = fmt.Errorf("%w: it is empty; give each caller a key of its own", ErrInvalidKey)
 
-// contextEnded is the error of a call whose own context ended, or is about to: that of
-// ctx, and its cause if it has another. It says nothing about the store.
-func contextEnded(ctx context.Context) error {
+// ContextEnded returns the error of a call that a [Store] gave up because the caller's ctx
+// ended, or is about to end: a deadline may pass a moment before its context says so. The
+// error wraps that of ctx, and its cause if it has another. It says nothing about the store.
+func ContextEnded(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
 		err = context.DeadlineExceeded

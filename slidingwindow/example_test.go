@@ -9,11 +9,12 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func Example() {
 	ctx := context.Background()
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -60,7 +61,7 @@ func ExampleNewRedisStore() {
 
 // Several limits are decided together: a refusal by one takes nothing from the others.
 func ExampleNew_severalLimits() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -88,7 +89,7 @@ func ExampleNew_severalLimits() {
 // A cost other than one: a budget of tokens for a language model. The log has one entry
 // for each call, not one for each token.
 func ExampleLimiter_AllowN() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -114,7 +115,7 @@ func ExampleLimiter_AllowN() {
 }
 
 func ExampleLimiter_Peek() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -136,7 +137,7 @@ func ExampleLimiter_Peek() {
 }
 
 func ExampleLimiter_Reset() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -165,7 +166,7 @@ func ExampleLimiter_Reset() {
 // A login counts failures only: what a success took is given back.
 func ExampleLimiter_Refund() {
 	ctx := context.Background()
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -194,7 +195,7 @@ func ExampleLimiter_Refund() {
 
 // What would a new limit refuse? Shadow mode tells, and refuses nothing.
 func ExampleLimiter_SetShadow() {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -227,13 +228,13 @@ func ExampleNewGuardedStore() {
 	if err != nil {
 		panic(err)
 	}
-	memory, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	inMemory, err := memory.New(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
 	store, err := slidingwindow.NewGuardedStore(redis, slidingwindow.GuardConfig{
 		OnFailure: slidingwindow.FallBack,
-		Fallback:  memory,
+		Fallback:  inMemory,
 		Instances: 3,
 	})
 	if err != nil {

@@ -64,32 +64,6 @@ func (s *RedisStore) Refusals() int {
 	return refusals
 }
 
-// Keys is how many keys the store remembers.
-func (s *MemoryStore) Keys() int {
-	keys := 0
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		keys += len(s.shards[i].subjects)
-		s.shards[i].mu.Unlock()
-	}
-	return keys
-}
-
-// Entries is how many log entries it has room for.
-func (s *MemoryStore) Entries() int {
-	entries := 0
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		for _, subj := range s.shards[i].subjects {
-			for _, log := range subj.logs {
-				entries += len(log.ring)
-			}
-		}
-		s.shards[i].mu.Unlock()
-	}
-	return entries
-}
-
 // DecideTogether decides requests in one batch, in their order.
 func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([]Decision, []error) {
 	calls := make([]*call, len(requests))
@@ -100,12 +74,12 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 			p = req.planned()
 			plans[&req.Limits[0]] = p
 		}
-		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, done: make(chan struct{}, 1)}
+		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, turns: make(chan turn, 1)}
 	}
-	s.decideTogether(ctx, calls)
+	s.decide(ctx, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
-		<-c.done
+		<-c.turns
 		c.decision.takenFrom(requests[i].Key)
 		decisions[i], errs[i] = c.decision, c.err
 	}

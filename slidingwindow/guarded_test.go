@@ -20,6 +20,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // counted counts what is asked of a store.
@@ -67,7 +68,7 @@ func TestGuardedStore(t *testing.T) {
 	t.Run("available/memory", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			clock := newClock()
-			store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+			store := newMemoryStore(t, memory.Config{Clock: clock.Now})
 			return storetest.Harness{Store: newGuardedStore(t, store, slidingwindow.GuardConfig{}), Advance: clock.Advance, Expires: true}
 		})
 	})
@@ -83,7 +84,7 @@ func TestGuardedStore(t *testing.T) {
 		gone := noRedis(t)
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			clock := newClock()
-			fallback := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+			fallback := newMemoryStore(t, memory.Config{Clock: clock.Now})
 			g := newGuardedStore(t, gone, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: fallback})
 			return storetest.Harness{Store: inItsPlace{g}, Advance: clock.Advance, Expires: true}
 		})
@@ -123,26 +124,26 @@ func (s inItsPlace) Reset(ctx context.Context, key string, limits []slidingwindo
 
 func TestGuardedStoreRefusesBadConfigs(t *testing.T) {
 	t.Parallel()
-	memory := newMemoryStore(t, slidingwindow.MemoryConfig{})
-	guarded := newGuardedStore(t, memory, slidingwindow.GuardConfig{})
+	inMemory := newMemoryStore(t, memory.Config{})
+	guarded := newGuardedStore(t, inMemory, slidingwindow.GuardConfig{})
 	for want, given := range map[string]struct {
 		store  slidingwindow.Store
 		config slidingwindow.GuardConfig
 	}{
-		`store is nil; make one with NewRedisStore or NewMemoryStore`: {store: (*slidingwindow.RedisStore)(nil)},
+		`store is nil; make one with NewRedisStore or memory.New`: {store: (*slidingwindow.RedisStore)(nil)},
 		`GuardConfig.OnFailure is "shut"; allowed: "closed", "open" or "fallback"`: {
-			memory, slidingwindow.GuardConfig{OnFailure: "shut"}},
-		`GuardConfig.Fallback is nil; allowed: a store, such as one of NewMemoryStore, as OnFailure is "fallback"`: {
-			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack}},
+			inMemory, slidingwindow.GuardConfig{OnFailure: "shut"}},
+		`GuardConfig.Fallback is nil; allowed: a store, such as one of memory.New, as OnFailure is "fallback"`: {
+			inMemory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack}},
 		`GuardConfig.Fallback is set; allowed: only with OnFailure "fallback", and it is "closed"`: {
-			memory, slidingwindow.GuardConfig{Fallback: memory}},
+			inMemory, slidingwindow.GuardConfig{Fallback: inMemory}},
 		`GuardConfig.Instances is 3; allowed: only with OnFailure "fallback", and it is "open"`: {
-			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FailOpen, Instances: 3}},
+			inMemory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FailOpen, Instances: 3}},
 		`GuardConfig.Fallback is a GuardedStore; allowed: a store that decides itself`: {
-			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: guarded}},
+			inMemory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: guarded}},
 		`store is a GuardedStore; allowed: a store that decides itself`: {guarded, slidingwindow.GuardConfig{}},
 		`GuardConfig.Instances is -1; allowed: 1 or more processes (0 stands for the default of 1)`: {
-			memory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory, Instances: -1}},
+			inMemory, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: inMemory, Instances: -1}},
 	} {
 		_, err := slidingwindow.NewGuardedStore(given.store, given.config)
 		require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
@@ -179,7 +180,7 @@ func TestFailurePolicies(t *testing.T) {
 		}
 	})
 	t.Run("fallback", func(t *testing.T) {
-		fallback := newMemoryStore(t, slidingwindow.MemoryConfig{})
+		fallback := newMemoryStore(t, memory.Config{})
 		l := newLimiter(t, newGuardedStore(t, gone, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: fallback}), limit)
 		var last slidingwindow.Decision
 		for i := range 10 {
@@ -202,7 +203,7 @@ func TestFailurePolicies(t *testing.T) {
 		assert.EqualValues(t, 3, d.Remaining, "the fallback was reset nevertheless")
 	})
 	t.Run("what ends one call is no failure of the store", func(t *testing.T) {
-		fallback := newMemoryStore(t, slidingwindow.MemoryConfig{})
+		fallback := newMemoryStore(t, memory.Config{})
 		l := newLimiter(t, newGuardedStore(t, gone, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: fallback}), limit)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -232,7 +233,7 @@ func TestFallbackGivesAShare(t *testing.T) {
 	var all int64
 	for range instances {
 		g := newGuardedStore(t, gone, slidingwindow.GuardConfig{
-			OnFailure: slidingwindow.FallBack, Fallback: newMemoryStore(t, slidingwindow.MemoryConfig{}), Instances: instances,
+			OnFailure: slidingwindow.FallBack, Fallback: newMemoryStore(t, memory.Config{}), Instances: instances,
 		})
 		l := newLimiter(t, g, limits...)
 		d, err := l.AllowN(t.Context(), "k", 3)
@@ -519,22 +520,6 @@ func TestAnotherReasonIsToldToo(t *testing.T) {
 	}
 	assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
 	assert.Equal(t, 1, strings.Count(log.String(), "for another reason"), log.String())
-}
-
-func TestShareOfNothingIsWarnedOf(t *testing.T) {
-	memory := newMemoryStore(t, slidingwindow.MemoryConfig{})
-	g := newGuardedStore(t, memory, slidingwindow.GuardConfig{
-		OnFailure: slidingwindow.FallBack, Fallback: newMemoryStore(t, slidingwindow.MemoryConfig{}), Instances: 6,
-	})
-	var log lockedBuffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(before)
-	for range 2 {
-		newLimiter(t, g, slidingwindow.Limit{Name: "login", Max: 5, Window: time.Minute}, slidingwindow.Limit{Name: "api", Max: 6, Window: time.Minute})
-	}
-	assert.Equal(t, 1, strings.Count(log.String(), "refuses every call in an outage"), log.String())
-	assert.Contains(t, log.String(), "limit=login max=5 instances=6")
 }
 
 type lockedBuffer struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func TestDefaultNames(t *testing.T) {
@@ -30,7 +31,7 @@ func TestDefaultNames(t *testing.T) {
 		"1-per-87600h":   {Max: 1, Window: 10 * 365 * 24 * time.Hour},
 		"1-per-1.00001s": {Max: 1, Window: time.Second + 10*time.Microsecond},
 	} {
-		l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), limit)
+		l := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
 		assert.Equal(t, name, l.Limits()[0].Name)
 	}
 }
@@ -78,20 +79,20 @@ func TestInvalidLimitsAreToldByField(t *testing.T) {
 		require.ErrorAs(t, err, &limitErr)
 		assert.Contains(t, []string{"Name", "Max", "Window"}, limitErr.Field)
 
-		_, newErr := slidingwindow.New(newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.PerMinute(1), test.limit)
+		_, newErr := slidingwindow.New(newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(1), test.limit)
 		assert.EqualError(t, newErr, err.Error(), "New says the same")
 	}
 }
 
 func TestNewIsChecked(t *testing.T) {
 	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	store := newMemoryStore(t, memory.Config{})
 
 	_, err := slidingwindow.New(nil, slidingwindow.PerMinute(1))
 	assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
 	assert.ErrorContains(t, err, "store is nil")
 
-	for _, none := range []slidingwindow.Store{(*slidingwindow.RedisStore)(nil), (*slidingwindow.MemoryStore)(nil)} {
+	for _, none := range []slidingwindow.Store{(*slidingwindow.RedisStore)(nil), (*memory.Store)(nil)} {
 		_, err = slidingwindow.New(none, slidingwindow.PerMinute(1))
 		assert.ErrorIs(t, err, slidingwindow.ErrInvalidConfig, "a nil pointer is no store")
 	}
@@ -113,7 +114,7 @@ func TestNewIsChecked(t *testing.T) {
 func TestLimitsAreTheLimitersOwn(t *testing.T) {
 	t.Parallel()
 	given := []slidingwindow.Limit{slidingwindow.PerMinute(1)}
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), given...)
+	l := newLimiter(t, newMemoryStore(t, memory.Config{}), given...)
 	given[0].Max = 100
 	l.Limits()[0].Max = 100
 	assert.True(t, allow(t, l, "k"))
@@ -122,7 +123,7 @@ func TestLimitsAreTheLimitersOwn(t *testing.T) {
 
 func TestCallsAreChecked(t *testing.T) {
 	t.Parallel()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}),
+	l := newLimiter(t, newMemoryStore(t, memory.Config{}),
 		slidingwindow.PerMinute(5), slidingwindow.PerHour(9), slidingwindow.Limit{Name: "blocked", Window: time.Second})
 	for _, n := range []int64{0, -1, math.MinInt64} {
 		_, err := l.AllowN(t.Context(), "k", n)

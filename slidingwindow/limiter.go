@@ -26,25 +26,23 @@ var errNotMade = fmt.Errorf("%w: the Limiter was not made with New", ErrInvalidC
 // The error names every limit that is out of range or shares its name with another
 // and matches [ErrInvalidLimit]; a nil store matches [ErrInvalidConfig].
 //
-// A limit with a Max of 0, and one with the name of another limit of the store, are legal
-// but often a mistake: a warning goes to [slog.Default], once for each store and name.
+// Two limiters over one store share the counts of limits that have the same name, also of a
+// name given by default: name the limits that must count apart.
 func New(store Store, limits ...Limit) (*Limiter, error) {
 	if isNil(store) {
-		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or NewMemoryStore", ErrInvalidConfig)
+		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or memory.New", ErrInvalidConfig)
 	}
 	named, err := checkLimits(limits)
 	if err != nil {
 		return nil, err
 	}
-	warnOfMistakes(store, named)
 	return &Limiter{store: store, limits: named, plan: newPlan(named), switches: &switches{}}, nil
 }
 
 // With returns a Limiter of other limits over the same store, for limits that are known
 // only at run time, such as those of a customer's plan. It has no switches of its own:
 // [Limiter.SetEnabled] and [Limiter.SetShadow] of either work on both. Its errors are those
-// of [New]; it warns of nothing, because plans are meant to share a name. It is cheap, but
-// not free: keep what it returns for the limits that recur.
+// of [New]. It is cheap, but not free: keep what it returns for the limits that recur.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	if l.store == nil {
 		return nil, errNotMade
@@ -56,7 +54,7 @@ func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	return &Limiter{store: l.store, limits: named, plan: newPlan(named), switches: l.switches}, nil
 }
 
-// isNil tells whether there is no store, be it that a nil pointer is in its place.
+// isNil reports whether store is nil or holds a nil pointer.
 func isNil(store Store) bool {
 	v := reflect.ValueOf(store)
 	return store == nil || v.Kind() == reflect.Pointer && v.IsNil()
@@ -93,6 +91,9 @@ func checkLimits(limits []Limit) ([]Limit, error) {
 func (l *Limiter) Limits() []Limit {
 	return append([]Limit(nil), l.limits...)
 }
+
+// Store returns the store that the limiter was made with, nil if it was not made with New.
+func (l *Limiter) Store() Store { return l.store }
 
 // Allow is shorthand for AllowN of one unit.
 func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {

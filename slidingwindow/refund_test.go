@@ -12,6 +12,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // TestPromise5_RefundedCallsLeaveNothing makes and refunds calls without end: the log must
@@ -169,46 +170,15 @@ func TestPromise8_RefundOfAKeyThatIsNoLongerALogIsATypedError(t *testing.T) {
 	assert.ErrorIs(t, l.Refund(t.Context(), "k", d), slidingwindow.ErrForeignData)
 }
 
-func TestRefundMakesRoomInMemory(t *testing.T) {
-	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
-	l := newLimiter(t, store, slidingwindow.PerMinute(10), slidingwindow.PerHour(10))
-	for i := range 100 {
-		key := strconv.Itoa(i)
-		d, err := l.Allow(t.Context(), key)
-		require.NoError(t, err)
-		require.NoError(t, l.Refund(t.Context(), key, d))
-	}
-	assert.Zero(t, store.Keys())
-	assert.Zero(t, store.Entries())
-}
-
-func TestRefundedKeyIsNoLongerProtectedFromBeingForgotten(t *testing.T) {
-	t.Parallel()
-	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now})
-	l := newLimiter(t, store, slidingwindow.PerHour(2))
-	old, err := l.Allow(t.Context(), "old")
-	require.NoError(t, err)
-	require.True(t, allow(t, l, "old"))
-	require.False(t, allow(t, l, "old"))
-	require.NoError(t, l.Refund(t.Context(), "old", old))
-	clock.Advance(time.Second)
-	require.True(t, allow(t, l, "busy"))
-	require.True(t, allow(t, l, "busy"))
-	require.True(t, allow(t, l, "new"), "which makes the store forget another")
-	assert.False(t, allow(t, l, "busy"), "not the one used last")
-}
-
 // A program that moves from one store to another, or falls back on one, may refund in the
 // new store what it took from the old.
 func TestDecisionOfAnotherStoreRefundsNothing(t *testing.T) {
 	t.Parallel()
 	limit := slidingwindow.PerMinute(10)
-	memory := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), limit)
-	other := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), limit)
+	inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
+	other := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
 	redis, _ := newRedisLimiter(t, redistest.Client(t), limit)
-	limiters := []*slidingwindow.Limiter{memory, other, redis}
+	limiters := []*slidingwindow.Limiter{inMemory, other, redis}
 	for _, from := range limiters {
 		d, err := from.Allow(t.Context(), "k")
 		require.NoError(t, err)

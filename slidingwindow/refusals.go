@@ -226,7 +226,7 @@ func (r *refusal) decision(now time.Time) Decision {
 	age := now.Sub(r.at)
 	var d Decision
 	if len(r.statuses) == 1 {
-		d = r.statuses[0].aged(age, r.cost).decision(0)
+		d = NewDecision(0, r.statuses[0].aged(age, r.cost))
 	} else {
 		statuses := make([]Status, len(r.statuses))
 		for i, s := range r.statuses {

@@ -2,8 +2,8 @@ package slidingwindow
 
 import "context"
 
-// Store keeps the logs and decides. [RedisStore] and [MemoryStore] are the two of
-// this package; a decorator over one of them can add a failure policy, metrics or
+// Store keeps the logs and decides. [RedisStore] is one, the Store
+// of package memory another; a decorator over one of them can add a failure policy, metrics or
 // the like. The [Limiter] has validated what it passes. A Store must be safe for
 // concurrent use and must not keep or change the slices of a Request.
 type Store interface {
@@ -44,12 +44,4 @@ type Request struct {
 	Peek bool
 
 	plan *plan // of Limits, if a Limiter made the request
-}
-
-// granted is how many units the request takes when it is allowed, or is not.
-func (r *Request) granted(allowed bool) int64 {
-	if !allowed || r.Peek {
-		return 0
-	}
-	return r.Cost
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func TestDisabledLimiterAllowsAndAsksNobody(t *testing.T) {
@@ -46,8 +47,8 @@ func TestDisabledLimiterAllowsAndAsksNobody(t *testing.T) {
 func TestShadowModeCountsAndRefusesNothing(t *testing.T) {
 	t.Parallel()
 	redis, _ := newRedisLimiter(t, redistest.Client(t), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
-	memory := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
-	for name, l := range map[string]*slidingwindow.Limiter{"redis": redis, "memory": memory} {
+	inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
+	for name, l := range map[string]*slidingwindow.Limiter{"redis": redis, "memory": inMemory} {
 		require.False(t, l.Shadow())
 		l.SetShadow(true)
 		require.True(t, l.Shadow())
@@ -89,7 +90,7 @@ func TestShadowModeHidesNoErrors(t *testing.T) {
 
 func TestWithIsALimiterOfOtherLimits(t *testing.T) {
 	t.Parallel()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.Limit{Name: "plan", Max: 1, Window: time.Hour})
+	l := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.Limit{Name: "plan", Max: 1, Window: time.Hour})
 	pro, err := l.With(slidingwindow.Limit{Name: "plan", Max: 3, Window: time.Hour}, slidingwindow.PerMinute(2))
 	require.NoError(t, err)
 	assert.Len(t, pro.Limits(), 2)
@@ -118,7 +119,7 @@ func TestWithIsALimiterOfOtherLimits(t *testing.T) {
 
 func TestDecisionDoesNotTellItsKey(t *testing.T) {
 	t.Parallel()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.PerMinute(1))
+	l := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(1))
 	d, err := l.Allow(t.Context(), "ada@example.com")
 	require.NoError(t, err)
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", d, d, d), "ada@")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/fixedwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 const keyPrefix = "bench"
@@ -18,9 +19,9 @@ func newRedisStore(client rueidis.Client) (slidingwindow.Store, error) {
 	return slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: keyPrefix})
 }
 
-// newMemoryStore is the MemoryStore as a user makes it; a clock is for simulations.
+// newMemoryStore is the memory store as a user makes it; a clock is for simulations.
 func newMemoryStore(clock func() time.Time) (slidingwindow.Store, error) {
-	return slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{Clock: clock})
+	return memory.New(memory.Config{Clock: clock})
 }
 
 func ours() contestant {

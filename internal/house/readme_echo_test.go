@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func readmeEcho(e *echo.Echo, limiter, searches *slidingwindow.Limiter, search echo.HandlerFunc) {
@@ -135,7 +136,7 @@ func get(e *echo.Echo, headers ...string) *httptest.ResponseRecorder {
 func newStore(t *testing.T) slidingwindow.Store {
 	t.Helper()
 	now := time.Now()
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{Clock: func() time.Time { return now }})
+	store, err := memory.New(memory.Config{Clock: func() time.Time { return now }})
 	require.NoError(t, err)
 	return store
 }

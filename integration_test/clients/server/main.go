@@ -22,6 +22,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // limit has a window that no client waits for without being told: their own first delays
@@ -44,7 +45,7 @@ func main() {
 }
 
 func newHandler(requests *requestLog) (http.Handler, error) {
-	store, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{})
+	store, err := memory.New(memory.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package slidingwindow_test
+package memory_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // clock is set by the test and read by the store, from many goroutines.
@@ -34,9 +35,9 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func newMemoryStore(t testing.TB, config slidingwindow.MemoryConfig) *slidingwindow.MemoryStore {
+func newMemoryStore(t testing.TB, config memory.Config) *memory.Store {
 	t.Helper()
-	store, err := slidingwindow.NewMemoryStore(config)
+	store, err := memory.New(config)
 	require.NoError(t, err)
 	return store
 }
@@ -51,7 +52,7 @@ func newLimiter(t testing.TB, store slidingwindow.Store, limits ...slidingwindow
 func TestMemoryStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		clock := newClock()
-		store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+		store := newMemoryStore(t, memory.Config{Clock: clock.Now})
 		return storetest.Harness{Store: store, Advance: clock.Advance, Expires: true}
 	})
 }
@@ -67,7 +68,7 @@ func TestPromise5_MemoryIsBoundedByMaxKeysAndMax(t *testing.T) {
 	t.Parallel()
 	for _, maxKeys := range []int{1, 3, 1000, 5000} {
 		clock := newClock()
-		store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: maxKeys, Clock: clock.Now})
+		store := newMemoryStore(t, memory.Config{MaxKeys: maxKeys, Clock: clock.Now})
 		l := newLimiter(t, store, slidingwindow.PerMinute(4))
 		for i := range 3 * maxKeys {
 			allow(t, l, fmt.Sprint("made up ", i))
@@ -76,7 +77,7 @@ func TestPromise5_MemoryIsBoundedByMaxKeysAndMax(t *testing.T) {
 		assert.GreaterOrEqual(t, store.Keys(), maxKeys*3/4, "and the room is used")
 	}
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{Clock: clock.Now})
 	l := newLimiter(t, store, slidingwindow.PerMinute(100))
 	for range 10_000 {
 		allow(t, l, "k")
@@ -92,7 +93,7 @@ func TestPromise5_MemoryIsBoundedByMaxKeysAndMax(t *testing.T) {
 
 func TestLeastRecentlyUsedKeyIsForgottenFirst(t *testing.T) {
 	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 3})
 	l := newLimiter(t, store, slidingwindow.PerMinute(2))
 	for _, key := range []string{"a", "b", "c", "a", "d"} {
 		require.True(t, allow(t, l, key))
@@ -105,7 +106,7 @@ func TestLeastRecentlyUsedKeyIsForgottenFirst(t *testing.T) {
 func TestRefusedKeyIsNotForgottenBeforeAnIdleOne(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3, Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 3, Clock: clock.Now})
 	l := newLimiter(t, store, slidingwindow.PerMinute(1))
 	require.True(t, allow(t, l, "attacker"))
 	require.False(t, allow(t, l, "attacker"))
@@ -125,7 +126,7 @@ func TestRefusedKeyIsNotForgottenBeforeAnIdleOne(t *testing.T) {
 func TestKeyThatMayComeBackIsForgottenBeforeARefusedOne(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now}), slidingwindow.PerMinute(2))
+	l := newLimiter(t, newMemoryStore(t, memory.Config{MaxKeys: 2, Clock: clock.Now}), slidingwindow.PerMinute(2))
 	require.True(t, allow(t, l, "soon"))
 	clock.Advance(50 * time.Second)
 	require.True(t, allow(t, l, "late"))
@@ -141,7 +142,7 @@ func TestKeyThatMayComeBackIsForgottenBeforeARefusedOne(t *testing.T) {
 func TestCallOnAnotherLimitDoesNotUnprotectARefusedKey(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 3, Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 3, Clock: clock.Now})
 	login := newLimiter(t, store, slidingwindow.Limit{Name: "login", Max: 1, Window: time.Hour})
 	api := newLimiter(t, store, slidingwindow.Limit{Name: "api", Max: 1000, Window: time.Minute})
 	other := newLimiter(t, store, slidingwindow.Limit{Name: "other", Max: 1, Window: time.Second})
@@ -161,7 +162,7 @@ func TestCallOnAnotherLimitDoesNotUnprotectARefusedKey(t *testing.T) {
 func TestKeyThatWaitedItsRefusalOutIsNotForgottenBeforeOlderOnes(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 5, Clock: clock.Now}), slidingwindow.PerMinute(10))
+	l := newLimiter(t, newMemoryStore(t, memory.Config{MaxKeys: 5, Clock: clock.Now}), slidingwindow.PerMinute(10))
 	for i := range 4 {
 		require.True(t, allow(t, l, fmt.Sprint("idle ", i)))
 	}
@@ -183,7 +184,7 @@ func TestKeyThatWaitedItsRefusalOutIsNotForgottenBeforeOlderOnes(t *testing.T) {
 func TestLogsOfALiveKeyAreForgotten(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{Clock: clock.Now})
 	burst := newLimiter(t, store, slidingwindow.Limit{Name: "burst", Max: 10_000, Window: time.Second})
 	slow := newLimiter(t, store, slidingwindow.Limit{Name: "slow", Max: 10, Window: time.Hour})
 	require.True(t, allow(t, slow, "k"))
@@ -199,7 +200,7 @@ func TestLogsOfALiveKeyAreForgotten(t *testing.T) {
 func TestLongerRefusalProtectsForLonger(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2, Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 2, Clock: clock.Now})
 	per := func(window time.Duration) *slidingwindow.Limiter {
 		return newLimiter(t, store, slidingwindow.Limit{Max: 1, Window: window})
 	}
@@ -218,7 +219,7 @@ func TestLongerRefusalProtectsForLonger(t *testing.T) {
 func TestPromise5_IdleKeysAreForgottenAsOthersAreUsed(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 1000, Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 1000, Clock: clock.Now})
 	l := newLimiter(t, store, slidingwindow.PerMinute(1))
 	for i := range 500 {
 		require.True(t, allow(t, l, fmt.Sprint("idle ", i)))
@@ -239,7 +240,7 @@ func TestPromise5_IdleKeysAreForgottenAsOthersAreUsed(t *testing.T) {
 func TestPromise5_LimitsOfOneKeyAreForgottenAsOthersComeUp(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now})
+	store := newMemoryStore(t, memory.Config{Clock: clock.Now})
 	for i := range 1000 {
 		l := newLimiter(t, store, slidingwindow.Limit{Name: fmt.Sprint("plan ", i), Max: 5, Window: time.Minute})
 		require.True(t, allow(t, l, "k"))
@@ -250,7 +251,7 @@ func TestPromise5_LimitsOfOneKeyAreForgottenAsOthersComeUp(t *testing.T) {
 
 func TestStoreOfRefusedKeysOnlyStillTakesNewOnes(t *testing.T) {
 	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{MaxKeys: 2})
+	store := newMemoryStore(t, memory.Config{MaxKeys: 2})
 	l := newLimiter(t, store, slidingwindow.PerMinute(1))
 	for _, key := range []string{"a", "b", "c"} {
 		require.True(t, allow(t, l, key))
@@ -265,7 +266,7 @@ func TestMemoryStoreCountsOnForEver(t *testing.T) {
 	t.Parallel()
 	const most = 999_999_999_999_999
 	clock := newClock()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{Clock: clock.Now}), slidingwindow.Limit{Max: most, Window: time.Second})
+	l := newLimiter(t, newMemoryStore(t, memory.Config{Clock: clock.Now}), slidingwindow.Limit{Max: most, Window: time.Second})
 	take := func(n int64) slidingwindow.Decision {
 		d, err := l.AllowN(t.Context(), "k", n)
 		require.NoError(t, err)
@@ -282,7 +283,7 @@ func TestMemoryStoreCountsOnForEver(t *testing.T) {
 
 func TestResetMakesRoom(t *testing.T) {
 	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	store := newMemoryStore(t, memory.Config{})
 	l := newLimiter(t, store, slidingwindow.PerMinute(1))
 	require.True(t, allow(t, l, "k"))
 	require.False(t, allow(t, l, "k"))
@@ -293,7 +294,7 @@ func TestResetMakesRoom(t *testing.T) {
 // Some HTTP servers hand out strings whose memory they use again for the next request.
 func TestMemoryStoreKeepsACopyOfTheKey(t *testing.T) {
 	t.Parallel()
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	store := newMemoryStore(t, memory.Config{})
 	l := newLimiter(t, store, slidingwindow.PerMinute(1))
 	memory := []byte("user:0001")
 	require.True(t, allow(t, l, unsafe.String(unsafe.SliceData(memory), len(memory))))
@@ -304,20 +305,20 @@ func TestMemoryStoreKeepsACopyOfTheKey(t *testing.T) {
 
 func TestMemoryStoreDefaultClockRuns(t *testing.T) {
 	t.Parallel()
-	l := newLimiter(t, newMemoryStore(t, slidingwindow.MemoryConfig{}), slidingwindow.Limit{Max: 1, Window: time.Millisecond})
+	l := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.Limit{Max: 1, Window: time.Millisecond})
 	require.True(t, allow(t, l, "k"))
 	require.Eventually(t, func() bool { return allow(t, l, "k") }, 10*time.Second, time.Millisecond)
 }
 
 func TestMemoryConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	_, err := slidingwindow.NewMemoryStore(slidingwindow.MemoryConfig{MaxKeys: -1})
+	_, err := memory.New(memory.Config{MaxKeys: -1})
 	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
-	assert.EqualError(t, err, "slidingwindow: invalid configuration: MemoryConfig.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)")
+	assert.EqualError(t, err, "slidingwindow: invalid configuration: memory.Config.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)")
 }
 
 func TestMemoryStoreAllocatesNothingPerDecision(t *testing.T) {
-	store := newMemoryStore(t, slidingwindow.MemoryConfig{})
+	store := newMemoryStore(t, memory.Config{})
 	allowed := newLimiter(t, store, slidingwindow.Limit{Name: "allowed", Max: 100, Window: time.Millisecond})
 	refused := newLimiter(t, store, slidingwindow.Limit{Name: "refused", Max: 1, Window: time.Hour})
 	for range 1000 { // the log grows to its size

@@ -1,4 +1,4 @@
-package slidingwindow
+package memory
 
 import "sort"
 

@@ -1,10 +1,15 @@
-package slidingwindow
+// Package memory has a slidingwindow.Store within one process: for tests, for programs that
+// run once, for development, and as the fallback while Redis is away. All exported functions
+// and methods are safe for concurrent use.
+package memory
 
 import (
 	"context"
 	"fmt"
 	"hash/maphash"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 const (
@@ -16,8 +21,8 @@ const (
 	minKeysInShard = 1024
 )
 
-// MemoryConfig has the settings of a [MemoryStore]. The zero value is valid.
-type MemoryConfig struct {
+// Config has the settings of a [Store]. The zero value is valid.
+type Config struct {
 	// MaxKeys is how many keys are remembered: 1 or more. A new key beyond that
 	// makes the store forget another: the least recently used one, and one that is
 	// being refused only when all of them are. A forgotten key has its full Max
@@ -32,33 +37,31 @@ type MemoryConfig struct {
 	Clock func() time.Time
 }
 
-// MemoryStore is a [Store] within one process, for tests, for programs that run
-// once, and for development. It keeps the promises of [RedisStore], but for the
+// Store is a [slidingwindow.Store] within one process, for tests, for programs that run
+// once, and for development. It keeps the promises of [slidingwindow.RedisStore], but for the
 // sharing, and runs no goroutine: a call forgets the least recently used key, if
 // it was idle for two windows. Its methods never fail, except when the caller's context has
 // ended. A decision on one limit of a key in use allocates nothing.
 //
 // A log takes 24 bytes for each allowed call of the last window.
-type MemoryStore struct {
+type Store struct {
 	seed   maphash.Seed
 	shards []shard
 	now    func() int64 // ns
-
-	watchedNames
 }
 
-var _ Store = (*MemoryStore)(nil)
+var _ slidingwindow.Store = (*Store)(nil)
 
-// NewMemoryStore returns an empty store. Its errors match [ErrInvalidConfig].
-func NewMemoryStore(config MemoryConfig) (*MemoryStore, error) {
+// New returns an empty store. Its errors match [slidingwindow.ErrInvalidConfig].
+func New(config Config) (*Store, error) {
 	if config.MaxKeys < 0 {
-		return nil, fmt.Errorf("%w: MemoryConfig.MaxKeys is %d; allowed: 1 or more keys (0 stands for the default of %d)",
-			ErrInvalidConfig, config.MaxKeys, defaultMaxKeys)
+		return nil, fmt.Errorf("%w: memory.Config.MaxKeys is %d; allowed: 1 or more keys (0 stands for the default of %d)",
+			slidingwindow.ErrInvalidConfig, config.MaxKeys, defaultMaxKeys)
 	}
 	if config.MaxKeys == 0 {
 		config.MaxKeys = defaultMaxKeys
 	}
-	store := &MemoryStore{seed: maphash.MakeSeed(), now: monotonicClock()}
+	store := &Store{seed: maphash.MakeSeed(), now: monotonicClock()}
 	if config.Clock != nil {
 		store.now = func() int64 { return config.Clock().UnixNano() }
 	}
@@ -80,22 +83,21 @@ func monotonicClock() func() int64 {
 	return func() int64 { return base + int64(time.Since(start)) }
 }
 
-// Take implements [Store].
-func (s *MemoryStore) Take(ctx context.Context, req Request) (d Decision, err error) {
+// Take implements [slidingwindow.Store].
+func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
 	if ctx.Err() != nil {
-		return Decision{}, contextEnded(ctx)
+		return slidingwindow.Decision{}, slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(req.Key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	shard.take(&req, s.now(), &d)
-	return d, nil
+	return shard.take(&req, s.now()), nil
 }
 
-// Refund implements [Store].
-func (s *MemoryStore) Refund(ctx context.Context, key string, d Decision) error {
+// Refund implements [slidingwindow.Store].
+func (s *Store) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
 	if ctx.Err() != nil {
-		return contextEnded(ctx)
+		return slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(key)
 	shard.mu.Lock()
@@ -106,10 +108,10 @@ func (s *MemoryStore) Refund(ctx context.Context, key string, d Decision) error 
 	return nil
 }
 
-// Reset implements [Store].
-func (s *MemoryStore) Reset(ctx context.Context, key string, limits []Limit) error {
+// Reset implements [slidingwindow.Store].
+func (s *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
 	if ctx.Err() != nil {
-		return contextEnded(ctx)
+		return slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(key)
 	shard.mu.Lock()
@@ -118,6 +120,6 @@ func (s *MemoryStore) Reset(ctx context.Context, key string, limits []Limit) err
 	return nil
 }
 
-func (s *MemoryStore) shardOf(key string) *shard {
+func (s *Store) shardOf(key string) *shard {
 	return &s.shards[maphash.String(s.seed, key)%uint64(len(s.shards))]
 }

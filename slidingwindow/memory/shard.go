@@ -1,4 +1,4 @@
-package slidingwindow
+package memory
 
 import (
 	"container/heap"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 // shard is a share of the keys under one lock. Its methods need mu held.
@@ -44,12 +46,11 @@ func (s *shard) init(maxKeys int) {
 	s.lastID = rand.Int64N(math.MaxInt64 / 2)
 }
 
-// take decides. It and what it calls pass pointers, because to copy Decisions and Statuses
-// would take longer than to decide.
-func (s *shard) take(req *Request, now int64, d *Decision) {
+// take decides.
+func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decision {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
-	judge(subj, req, now, id, d)
+	d := judge(subj, req, now, id)
 	switch {
 	case req.Peek:
 	case d.Allowed:
@@ -64,37 +65,33 @@ func (s *shard) take(req *Request, now int64, d *Decision) {
 		subj.used = now
 		s.refuse(subj, now+int64(d.RetryAfter))
 	}
+	return d
 }
 
 // judge decides without changing anything; the Decision is what it will be after the
 // units are taken, under that id. subj may be nil.
-func judge(subj *subject, req *Request, now, id int64, d *Decision) {
-	if len(req.Limits) == 1 { // allocates nothing
-		var status Status
-		judgeLimit(subj, &req.Limits[0], req.Cost, now, &status)
-		granted := req.granted(status.RetryAfter == 0)
-		if granted > 0 {
-			status.take(granted, id)
-		}
-		status.decide(granted, d)
-		return
+func judge(subj *subject, req *slidingwindow.Request, now, id int64) slidingwindow.Decision {
+	var few [4]slidingwindow.Status // so many limits need no allocation
+	statuses := few[:0]
+	if len(req.Limits) > len(few) {
+		statuses = make([]slidingwindow.Status, 0, len(req.Limits))
 	}
-	statuses := make([]Status, len(req.Limits))
 	allowed := true
 	for i := range req.Limits {
+		statuses = append(statuses, slidingwindow.Status{})
 		judgeLimit(subj, &req.Limits[i], req.Cost, now, &statuses[i])
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
-	granted := req.granted(allowed)
-	if granted > 0 {
-		for i := range statuses {
-			statuses[i].take(granted, id)
-		}
+	if !allowed || req.Peek {
+		return slidingwindow.NewDecision(0, statuses...)
 	}
-	*d = NewDecision(granted, statuses...)
+	for i := range statuses {
+		take(&statuses[i], req.Cost, id)
+	}
+	return slidingwindow.NewDecision(req.Cost, statuses...)
 }
 
-func judgeLimit(subj *subject, limit *Limit, cost, now int64, status *Status) {
+func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, status *slidingwindow.Status) {
 	window := int64(limit.Window)
 	log := subj.find(limit.Name, now)
 	view := log.view(now, window)
@@ -111,7 +108,7 @@ func judgeLimit(subj *subject, limit *Limit, cost, now int64, status *Status) {
 }
 
 // take makes the status that of after the units were taken.
-func (s *Status) take(granted, id int64) {
+func take(s *slidingwindow.Status, granted, id int64) {
 	s.Remaining -= granted
 	s.Receipt = id
 	// The hit comes first if there is no other, or all others are ahead of the clock.
@@ -141,13 +138,13 @@ func (s *shard) refund(key, limitName string, id int64) {
 	}
 }
 
-func (s *shard) reset(key string, limits []Limit) {
+func (s *shard) reset(key string, limits []slidingwindow.Limit) {
 	subj := s.subjects[key]
 	if subj == nil {
 		return
 	}
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
-		return slices.ContainsFunc(limits, func(limit Limit) bool { return limit.Name == log.name })
+		return slices.ContainsFunc(limits, func(limit slidingwindow.Limit) bool { return limit.Name == log.name })
 	})
 	if len(subj.logs) == 0 {
 		s.remove(subj)
@@ -250,7 +247,7 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 
 // add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(limits []Limit, units, now, id int64) {
+func (subj *subject) add(limits []slidingwindow.Limit, units, now, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
 	for i := range limits {
 		limit := &limits[i]
