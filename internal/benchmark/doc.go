@@ -9,7 +9,8 @@
 // admit: a limiter that does not limit is fast. A last table tells which of the targets for
 // ours were met.
 //
-// All of it takes about 15 minutes, with -short about one. The parts:
+// All of it takes about 20 minutes where nothing else runs, with -rounds 3 about 13, and with -short
+// one or two; the results say how long each part took. The parts:
 //
 //	calls         one limit, one unit a call: logs that fill, a hot key, refusals
 //	steady        the same where hits leave the window as others come
