@@ -90,17 +90,24 @@ func TestTheProxyHoldsUp(t *testing.T) {
 	defer func() { assert.NoError(t, proxy.end()) }()
 	conn, err := net.Dial("tcp", proxy.addr)
 	require.NoError(t, err)
+	fastest := time.Hour // a slow machine is slow in one exchange, not in all of them
+	for range 10 {
+		began := time.Now()
+		_, err := conn.Write([]byte("x"))
+		require.NoError(t, err)
+		_, err = io.ReadFull(conn, make([]byte, 1))
+		require.NoError(t, err)
+		fastest = min(fastest, time.Since(began))
+	}
+	assert.GreaterOrEqual(t, fastest, 2*delay)
+
 	sent := make([]byte, 1<<20)
 	for i := range sent {
 		sent[i] = byte(i * i >> 8)
 	}
-	began := time.Now()
 	go func() { _, _ = conn.Write(sent) }()
 	received := make([]byte, len(sent))
-	_, err = io.ReadFull(conn, received[:1])
-	require.NoError(t, err)
-	assert.GreaterOrEqual(t, time.Since(began), 2*delay)
-	_, err = io.ReadFull(conn, received[1:])
+	_, err = io.ReadFull(conn, received)
 	require.NoError(t, err)
 	assert.Equal(t, sent, received)
 	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
