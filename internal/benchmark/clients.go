@@ -22,7 +22,14 @@ type place struct {
 
 // newOurClient is what package config makes for programs that use it.
 func newOurClient(at place) (rueidis.Client, error) {
-	return rueidis.NewClient(rueidis.ClientOption{InitAddress: at.Addrs, AlwaysPipelining: true})
+	return rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:         at.Addrs,
+		ReadBufferEachConn:  32 << 10,
+		WriteBufferEachConn: 32 << 10,
+		RingScaleEachConn:   8,
+		BlockingPoolCleanup: 30 * time.Second,
+		BlockingPoolMinSize: 2,
+	})
 }
 
 // newRueidis is a client for all others, with the defaults of rueidis.
