@@ -28,12 +28,10 @@ const (
 	instancesRule = "1 to 1000000"
 	maxInstances  = 1_000_000
 
-	defaultBatchSize       = 256
-	defaultBatchesInFlight = 2
-	maxBatchSize           = 10_000
-	maxBatchesInFlight     = 1_000
-	batchSizeRule          = "1 to 10000"
-	batchesInFlightRule    = "1 to 1000"
+	maxBatchSize        = 10_000
+	maxBatchesInFlight  = 1_000
+	batchSizeRule       = "1 to 10000"
+	batchesInFlightRule = "1 to 1000"
 
 	longList = 90 // bytes; a message has a longer one once
 )
@@ -47,7 +45,6 @@ func (s *settings) config() *Config {
 		Port: defaultPort,
 		Redis: Redis{
 			Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: slidingwindow.FailClosed,
-			BatchSize: defaultBatchSize, BatchesInFlight: defaultBatchesInFlight,
 		},
 		Limits: map[string]Limit{},
 	}

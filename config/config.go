@@ -138,13 +138,13 @@ type Redis struct {
 	// an equal share of every limit. It is for FallBack. Defaults to 1.
 	Instances int
 
-	// BatchSize is how many calls share a command at most, 1 to 10,000. With 1 each key has
-	// a command of its own, which a proxy that spreads keys over servers may need. Defaults
-	// to 256.
+	// BatchSize is how many calls share a command at most, 1 to 10,000. With 1 each call has
+	// a command of its own, which a proxy that spreads keys over servers may need. Defaults to
+	// 0, which stands for the default of [slidingwindow.RedisConfig].
 	BatchSize int
 
-	// BatchesInFlight is how many commands may be under way at a time, in a Cluster for each
-	// slot: 1 to 1,000. Defaults to 2.
+	// BatchesInFlight is how many commands may be under way at a time, 1 to 1,000; see
+	// [slidingwindow.RedisConfig]. Defaults to 0, which stands for the default there.
 	BatchesInFlight int
 
 	// DisableClientCache switches Redis's client-side caching off, by which refusals that stand

@@ -24,8 +24,8 @@
 //	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
 //	redis.on_failure         REDIS_ON_FAILURE         closed    closed, open or fallback; see Redis.Open
 //	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
-//	redis.batch_size         REDIS_BATCH_SIZE         256       1 to 10000
-//	redis.batches_in_flight  REDIS_BATCHES_IN_FLIGHT  2         1 to 1000
+//	redis.batch_size         REDIS_BATCH_SIZE                   1 to 10000; not set, it is as in slidingwindow.RedisConfig
+//	redis.batches_in_flight  REDIS_BATCHES_IN_FLIGHT            1 to 1000; not set, it is as in slidingwindow.RedisConfig
 //	redis.client_cache       REDIS_CLIENT_CACHE       true      true or false
 //	redis.skip_verify        REDIS_SKIP_VERIFY        false     true or false, with TLS
 //	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file

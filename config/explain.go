@@ -98,9 +98,9 @@ func (s *server) explainReply(addrs string, err error) string {
 		// The client's own advice is about its option, which users of this package do
 		// not have. What the server said comes before it.
 		if k, ok := known(err.Error()); ok && k.begins != unknownCommand {
-			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or add client_cache=0 to REDIS_URL"
+			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or set REDIS_CLIENT_CACHE to false"
 		}
-		return "redis at " + addrs + " does not offer client-side caching: add client_cache=0 to REDIS_URL"
+		return "redis at " + addrs + " does not offer client-side caching: set REDIS_CLIENT_CACHE to false"
 	default:
 		return "redis at " + addrs + " refused the connection: " + s.words(addrs, reply)
 	}
