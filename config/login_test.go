@@ -147,6 +147,8 @@ func TestConnectThroughSentinelsThatSpeakTLSOrNot(t *testing.T) {
 	require.ErrorContains(t, err, "set REDIS_CA_FILE to the certificate of its authority")
 	_, err = loadRedis(t, url).Connect(t.Context())
 	require.ErrorContains(t, err, "; does it want TLS (REDIS_SENTINEL_TLS)?", "without the setting")
+	_, err = loadRedis(t, "REDIS_URL=rediss://localhost:"+sentinelPort+"?master_set=mymaster", "REDIS_SENTINEL_TLS=false").Connect(t.Context())
+	require.ErrorContains(t, err, "; does it want TLS (REDIS_SENTINEL_TLS)?", "with a wrong one")
 }
 
 // The URL is the platform's, the login is not in it.
