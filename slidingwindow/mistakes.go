@@ -8,7 +8,6 @@ import (
 const (
 	helpNames   = "https://github.com/seed-e8747a6b/ratelimit#name-your-limits"
 	helpMaxZero = "https://github.com/seed-e8747a6b/ratelimit#a-max-of-0"
-	helpShares  = "https://github.com/seed-e8747a6b/ratelimit#when-redis-fails"
 
 	// Names beyond that are not watched: a program may make them up.
 	maxWatchedNames = 1000
@@ -38,16 +37,12 @@ func warnOfMistakes(store Store, limits []Limit) {
 	if !ok {
 		return
 	}
-	instances := int64(1)
-	if s, ok := store.(interface{ shares() int64 }); ok {
-		instances = s.shares()
-	}
 	for _, limit := range limits {
-		w.watch().meet(limit, instances)
+		w.watch().meet(limit)
 	}
 }
 
-func (n *watchedNames) meet(limit Limit, instances int64) {
+func (n *watchedNames) meet(limit Limit) {
 	other, shared, first := n.note(limit)
 	switch {
 	case shared:
@@ -55,9 +50,6 @@ func (n *watchedNames) meet(limit Limit, instances int64) {
 			"limit", limit.Name, "max", limit.Max, "window", limit.Window, "other_max", other.Max, "other_window", other.Window, "help", helpNames)
 	case first && limit.Max == 0:
 		slog.Warn("slidingwindow: a limit has a Max of 0, so it refuses every call", "limit", limit.Name, "help", helpMaxZero)
-	case first && limit.Max < instances:
-		slog.Warn("slidingwindow: a limit has less than one unit for each process, so it refuses every call in an outage",
-			"limit", limit.Name, "max", limit.Max, "instances", instances, "help", helpShares)
 	}
 }
 

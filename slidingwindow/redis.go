@@ -123,6 +123,7 @@ type RedisStore struct {
 
 	scriptSHA string // of take and peek; "" where only Redis may compute it
 	refused   *refusedQuestions
+	parts     parts
 	now       func() time.Time // how long refusals are remembered; nothing is decided on it
 
 	watchedNames
@@ -231,6 +232,8 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	}
 	if d, err = s.groupOf(req.Key).do(ctx, newCall(req), s.timeout-time.Since(began), s.crossSlot.Load()); err == nil {
 		s.remember(req, d, attempt)
+	} else {
+		s.partsChanged()
 	}
 	return d, err
 }
@@ -307,6 +310,7 @@ func (s *RedisStore) groupOf(key string) *group {
 // [ErrStoreUnavailable]. It does not close the client.
 func (s *RedisStore) Close() {
 	s.closed.Store(true)
+	defer s.parts.close()
 	for slot := range s.groups {
 		// Whoever comes for the first time finds it closed, too.
 		s.groups[slot].CompareAndSwap(nil, &group{closed: true})
