@@ -78,7 +78,7 @@ type Redis struct {
 	OnFailure guard.Policy
 
 	// Instances is how many processes fall back at the same time, 1 or more: each then gives
-	// an equal share of every limit. It is for FallBack. Defaults to 1.
+	// an equal share of every limit. It is for guard.Fallback. Defaults to 1.
 	Instances int
 
 	// CAFile is the path of a PEM file with the certificates of the authorities that may

@@ -24,7 +24,7 @@ func clusterStore(t *testing.T, cluster *redisserver.Cluster) *slidingwindow.Red
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: cluster.Addrs(), AlwaysPipelining: true})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(store.Close)
 	require.Eventually(t, func() bool { return store.Part("k") != "" }, patience, time.Millisecond)

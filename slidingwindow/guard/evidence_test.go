@@ -1,8 +1,10 @@
 package guard_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,19 +117,67 @@ func TestRejectedCallsAreNoOutage(t *testing.T) {
 			g := newGuard(t, store, guard.Config{OnFailure: guard.Open, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			l := newLimiter(t, g, slidingwindow.PerHour(1_000_000))
 			for until := time.Now().Add(time.Second); time.Now().Before(until); {
-				for range 10 {
-					d, err := test.call(t, l)
-					require.NoError(t, err)
-					require.Equal(t, slidingwindow.ReasonFailOpen, d.Reason)
-				}
-				d, err := l.Allow(t.Context(), "other")
+				d, err := test.call(t, l)
 				require.NoError(t, err)
-				require.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
-				time.Sleep(100 * time.Millisecond) // more than five failures in a row, for more than half a second
+				require.Equal(t, slidingwindow.ReasonFailOpen, d.Reason)
+				time.Sleep(10 * time.Millisecond)
 			}
+			d, err := l.Allow(t.Context(), "other")
+			require.NoError(t, err)
+			require.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 			assert.True(t, g.Available())
 			assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 			assert.Contains(t, log.String(), `level=WARN msg="slidingwindow: the store rejects a call" on_failure=open error="slidingwindow: store unavailable: redis: NOPERM`)
 		})
 	}
+}
+
+// Only a take shows whether the store can decide.
+func TestPeeksRefundsAndResetsBeginNoOutage(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t, noRedis(t), guard.Config{})
+	l := newLimiter(t, g, slidingwindow.PerHour(5))
+	taken := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: slidingwindow.PerHour(5), Receipt: 1})
+	for until := time.Now().Add(time.Second); time.Now().Before(until); {
+		_, err := l.Peek(t.Context(), "k")
+		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+		require.ErrorIs(t, l.Reset(t.Context(), "k"), slidingwindow.ErrStoreUnavailable)
+		require.ErrorIs(t, g.Refund(t.Context(), "k", taken), slidingwindow.ErrStoreUnavailable)
+	}
+	assert.True(t, g.Available())
+	awaitOutage(t, g, l)
+	for _, err := range []error{l.Reset(t.Context(), "k"), g.Refund(t.Context(), "k", taken)} {
+		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+		require.ErrorContains(t, err, "is asked every")
+	}
+}
+
+// refuser is a store whose calls fail, and then are refused.
+type refuser struct {
+	slidingwindow.Store
+	refuses, asked atomic.Int64
+}
+
+func (r *refuser) Take(_ context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	r.asked.Add(1)
+	if r.refuses.Load() == 0 {
+		return slidingwindow.Decision{}, slidingwindow.ErrStoreUnavailable
+	}
+	return slidingwindow.NewDecision(0, slidingwindow.Status{Limit: req.Limits[0], RetryAfter: time.Second}), nil
+}
+
+func TestAProbeThatIsRefusedEndsNoOutage(t *testing.T) {
+	t.Parallel()
+	store := &refuser{}
+	g := newGuard(t, store, guard.Config{})
+	l := newLimiter(t, g, slidingwindow.PerHour(5))
+	awaitOutage(t, g, l)
+	store.refuses.Store(1)
+	asked := store.asked.Load()
+	require.Eventually(t, func() bool {
+		_, err := l.Allow(t.Context(), "k")
+		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+		return store.asked.Load() >= asked+3
+	}, patience, time.Millisecond)
+	assert.False(t, g.Available())
 }

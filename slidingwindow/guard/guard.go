@@ -278,8 +278,8 @@ func (g *Store) look(b *breaker, out *outage) {
 	news := b.endProbe(err)
 	switch {
 	case err == nil:
-		g.outages.Add(-1)
 		g.tellEnd(b.part, time.Since(out.began))
+		g.outages.Add(-1)
 	case news:
 		g.tellReason(g.config.OnFailure, b.part, err)
 	}
