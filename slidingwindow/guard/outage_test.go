@@ -118,7 +118,7 @@ func TestOutageIsSeenByCallersWithDeadlines(t *testing.T) {
 // A refusal from the cache says nothing about Redis, which may be gone.
 func TestCachedRefusalsHideNoOutage(t *testing.T) {
 	t.Parallel()
-	server, store := ownRedis(t, 20*time.Millisecond)
+	server, store := ownRedis(t, 100*time.Millisecond)
 	g := newGuard(t, store, guard.Config{})
 	l := newLimiter(t, g, slidingwindow.PerHour(1))
 	require.Eventually(t, func() bool {
