@@ -17,7 +17,6 @@ require (
 	github.com/moby/moby/api v1.55.0
 	github.com/redis/rueidis v1.0.79
 	github.com/rs/zerolog v1.28.0
-	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/stretchr/testify v1.12.1
 	github.com/testcontainers/testcontainers-go v0.44.0
 	github.com/testcontainers/testcontainers-go/modules/redis v0.44.0

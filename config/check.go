@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 const (
@@ -44,7 +44,7 @@ func (s *settings) config() *Config {
 	c := &Config{
 		Port: defaultPort,
 		Redis: Redis{
-			Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: slidingwindow.FailClosed,
+			Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: guard.Closed,
 		},
 		Limits: map[string]Limit{},
 	}
@@ -95,8 +95,8 @@ func (s *settings) config() *Config {
 
 func (s *settings) onFailure(c *Redis) {
 	if text, ok := s.text(keyOnFailure, onFailureRule); ok && text != "" {
-		switch policy := slidingwindow.FailurePolicy(text); policy {
-		case slidingwindow.FailClosed, slidingwindow.FailOpen, slidingwindow.FallBack:
+		switch policy := guard.Policy(text); policy {
+		case guard.Closed, guard.Open, guard.Fallback:
 			c.OnFailure = policy
 		default:
 			s.invalid(keyOnFailure, "", onFailureRule)
@@ -106,7 +106,7 @@ func (s *settings) onFailure(c *Redis) {
 	if !ok {
 		return
 	}
-	if c.OnFailure != slidingwindow.FallBack {
+	if c.OnFailure != guard.Fallback {
 		s.problemf("%s is for the fallback; allowed: with %s (%s) fallback, which is %s",
 			s.describe(keyInstances), keyOnFailure, variableOf(keyOnFailure), c.OnFailure)
 		return

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 const (
@@ -130,12 +131,12 @@ type Redis struct {
 	Timeout time.Duration
 
 	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
-	// [Redis.Open]: FailClosed, FailOpen or FallBack, which decides in this process.
-	// Defaults to FailClosed.
-	OnFailure slidingwindow.FailurePolicy
+	// [Redis.Open]: guard.Closed, guard.Open or guard.Fallback, which decides in this process.
+	// Defaults to guard.Closed.
+	OnFailure guard.Policy
 
 	// Instances is how many processes fall back at the same time, 1 or more: each then gives
-	// an equal share of every limit. It is for FallBack. Defaults to 1.
+	// an equal share of every limit. It is for guard.Fallback. Defaults to 1.
 	Instances int
 
 	// BatchSize is how many calls share a command at most, 1 to 10,000. With 1 each call has

@@ -71,10 +71,13 @@ func lateFailure(timeout time.Duration, err error) error {
 }
 
 func redisFailure(err error) error {
-	switch {
-	case errors.Is(err, ErrStoreUnavailable):
+	if errors.Is(err, ErrStoreUnavailable) {
 		return err
-	case isForeignData(err):
+	}
+	if reply := newReplyError(err); reply != nil {
+		err = reply
+	}
+	if isForeignData(err) {
 		return fmt.Errorf("%w: %w", ErrForeignData, err)
 	}
 	return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)
