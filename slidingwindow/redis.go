@@ -118,8 +118,7 @@ type RedisStore struct {
 	groups []atomic.Pointer[group] // by slot in a Cluster, else one
 	closed atomic.Bool
 
-	// The server is of a Cluster, although the client does not know: no batches then.
-	crossSlot atomic.Bool
+	sharing sharing
 
 	scriptSHA string // of take and peek; "" where only Redis may compute it
 	refused   *refusedQuestions
@@ -229,7 +228,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	if err != nil || d.Reason != "" {
 		return d, err
 	}
-	if d, err = s.groupOf(req.Key).do(ctx, newCall(req), s.timeout-time.Since(began), s.crossSlot.Load()); err == nil {
+	if d, err = s.groupOf(req.Key).do(ctx, newCall(req), s.timeout-time.Since(began), s.sharing.oneKey.Load()); err == nil {
 		s.remember(req, d, attempt)
 	}
 	return d, err
@@ -260,16 +259,16 @@ func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, mode string, 
 
 // decideTogether is the group's send.
 func (s *RedisStore) decideTogether(ctx context.Context, calls []*call) {
-	err := s.ask(ctx, s.take, modeTake, join(calls...))
-	switch {
-	case isCrossSlot(err) && len(calls) > 1:
-		s.crossSlot.Store(true)
+	if s.sharing.oneKey.Load() && countKeys(calls) > 1 {
 		s.decideApart(ctx, calls)
-	case isTryAgain(err):
-		s.decideApart(ctx, calls)
-	default:
-		s.finish(calls, err)
+		return
 	}
+	err := s.ask(ctx, s.take, modeTake, join(calls...))
+	if isTryAgain(err) || err != nil && s.apart(ctx, err, countKeys(calls)) {
+		s.decideApart(ctx, calls)
+		return
+	}
+	s.finish(calls, err)
 }
 
 // finish ends calls that one command decided, or failed to.
@@ -293,14 +292,19 @@ func (s *RedisStore) finish(calls []*call, err error) {
 func (s *RedisStore) groupOf(key string) *group {
 	slot := 0
 	if len(s.groups) > 1 {
-		command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
-		slot = int(command.Slot())
+		slot = s.slotOf(key)
 	}
 	if g := s.groups[slot].Load(); g != nil {
 		return g
 	}
 	s.groups[slot].CompareAndSwap(nil, newGroup(s.batches, s.timeout, s.decideTogether))
 	return s.groups[slot].Load()
+}
+
+// slotOf is the slot of a Cluster that all logs of the key have.
+func (s *RedisStore) slotOf(key string) int {
+	command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
+	return int(command.Slot())
 }
 
 // Close waits for the calls of Take that are under way and may count. Later ones fail with
@@ -314,7 +318,8 @@ func (s *RedisStore) Close() {
 	}
 }
 
-// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken.
+// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken; in one for
+// each limit, if Redis refuses their logs in one command.
 func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	escaped := escapeKey(key)
 	var keys, entries []string
@@ -331,21 +336,21 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.refund.Exec(ctx, s.client, keys, entries).Error()
+		return eachIfRefused(len(keys), func(from, to int) error {
+			return s.refund.Exec(ctx, s.client, keys[from:to], entries[2*from:2*to]).Error()
+		})
 	})
 }
 
-// Reset implements [Store] in one command; in a Cluster in several, if the key's slot is
-// being moved.
+// Reset implements [Store] in one command, or in one for each limit, if Redis refuses their logs
+// in one command, as it may while the key's slot is being moved.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		keys := s.appendKeys(nil, key, limits)
-		err := s.client.Do(ctx, s.client.B().Unlink().Key(keys...).Build()).Error()
-		if isTryAgain(err) {
-			return s.unlinkApart(ctx, keys)
-		}
-		return err
+		return eachIfRefused(len(keys), func(from, to int) error {
+			return s.client.Do(ctx, s.client.B().Unlink().Key(keys[from:to]...).Build()).Error()
+		})
 	})
 }
 

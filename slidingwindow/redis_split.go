@@ -58,13 +58,3 @@ func (s *RedisStore) askAgain(ctx context.Context, calls []*call) error {
 		}
 	}
 }
-
-// unlinkApart removes keys of a slot one by one, which is always possible.
-func (s *RedisStore) unlinkApart(ctx context.Context, keys []string) error {
-	for _, key := range keys {
-		if err := s.client.Do(ctx, s.client.B().Unlink().Key(key).Build()).Error(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
