@@ -58,7 +58,8 @@ type RedisConfig struct {
 // under way the next one gathers, and is decided in the order in which its calls came. No
 // call waits for a timer, and a lone one goes at once. In a Cluster a batch is of one slot.
 // Each call has its own answer or error. One whose context ends leaves at once; if it was not
-// sent yet it takes nothing.
+// sent yet it takes nothing. Behind a proxy that shards keys, [RedisStore.Check] ends the sharing
+// between keys.
 //
 // While a slot of a Cluster is moved to another node, calls of one limit go on, and what they
 // count moves as well. Several logs of a key can be in two places: such a call is tried

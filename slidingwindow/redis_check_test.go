@@ -3,6 +3,7 @@ package slidingwindow_test
 import (
 	"context"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,10 +59,9 @@ func requireMisconfigured(t *testing.T, store *slidingwindow.RedisStore, want st
 	assert.NotContains(t, err.Error(), "s3cret")
 }
 
-// requireUnavailable checks that Check fails in these words, for something that passes.
-func requireUnavailable(t *testing.T, store *slidingwindow.RedisStore, want string) {
+// requireUnavailable checks that Check failed in these words, for something that passes.
+func requireUnavailable(t *testing.T, err error, want string) {
 	t.Helper()
-	err := store.Check(t.Context())
 	require.EqualError(t, err, "slidingwindow: redis at "+want)
 	require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
 	require.NotErrorIs(t, err, slidingwindow.ErrMisconfigured)
@@ -198,28 +198,43 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	t.Run("no replicas", func(t *testing.T) {
 		t.Parallel()
 		server := startServer(t, "--min-replicas-to-write", "1")
-		requireUnavailable(t, storeAt(t, server.Addr()), server.Addr()+" cannot decide now: NOREPLICAS: fewer replicas follow it than its min-replicas-to-write asks for; "+
+		requireUnavailable(t, storeAt(t, server.Addr()).Check(t.Context()), server.Addr()+" cannot decide now: NOREPLICAS: fewer replicas follow it than its min-replicas-to-write asks for; "+
 			"bring them back, or lower that setting")
 	})
 	t.Run("out of memory", func(t *testing.T) {
 		t.Parallel()
 		server := startServer(t, "--maxmemory", "1")
-		requireUnavailable(t, storeAt(t, server.Addr()), server.Addr()+" cannot decide now: OOM: it has used all of its maxmemory; free some, or raise maxmemory")
+		requireUnavailable(t, storeAt(t, server.Addr()).Check(t.Context()), server.Addr()+" cannot decide now: OOM: it has used all of its maxmemory; free some, or raise maxmemory")
+	})
+	t.Run("cannot save", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		server := startServer(t, "--dir", dir, "--save", "3600 1")
+		require.NoError(t, os.RemoveAll(dir))
+		command(t, server, "bgsave")
+		require.Eventually(t, func() bool {
+			return strings.Contains(command(t, server, "info", "persistence"), "rdb_last_bgsave_status:err")
+		}, 10*time.Second, 10*time.Millisecond)
+		requireUnavailable(t, storeAt(t, server.Addr()).Check(t.Context()), server.Addr()+
+			" cannot decide now: MISCONF: it cannot save its data, and so takes no writes; its log says why")
+		command(t, server, "config", "set", "save", "")
 	})
 	t.Run("loading", func(t *testing.T) {
 		t.Parallel()
 		server := startServer(t, "--enable-debug-command", "yes", "--loading-process-events-interval-bytes", "1024")
 		store := storeAt(t, server.Addr())
 		require.NoError(t, store.Check(t.Context()))
-		command(t, server, "debug", "populate", "20000")
-		command(t, server, "config", "set", "key-load-delay", "200")
+		command(t, server, "debug", "populate", "3000")
+		command(t, server, "config", "set", "key-load-delay", "500")
 		reloaded := make(chan error, 1)
 		go func() {
 			_, err := server.Do(context.WithoutCancel(t.Context()), "debug", "reload")
 			reloaded <- err
 		}()
-		require.Eventually(t, func() bool { return store.Check(t.Context()) != nil }, 10*time.Second, time.Millisecond)
-		requireUnavailable(t, store, server.Addr()+" cannot decide now: LOADING: it is loading its data; wait until it has")
+		for !strings.Contains(command(t, server, "info", "persistence"), "\nloading:1") {
+			require.Empty(t, reloaded, "it has loaded already")
+		}
+		requireUnavailable(t, store.Check(t.Context()), server.Addr()+" cannot decide now: LOADING: it is loading its data; wait until it has")
 		require.NoError(t, <-reloaded)
 		require.NoError(t, store.Check(t.Context()))
 	})
@@ -233,7 +248,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			close(ended)
 		}()
 		require.Eventually(t, func() bool { return store.Check(t.Context()) != nil }, 10*time.Second, time.Millisecond)
-		requireUnavailable(t, store, server.Addr()+" cannot decide now: BUSY: a script keeps it busy; wait, or end it with SCRIPT KILL")
+		requireUnavailable(t, store.Check(t.Context()), server.Addr()+" cannot decide now: BUSY: a script keeps it busy; wait, or end it with SCRIPT KILL")
 		command(t, server, "script", "kill")
 		<-ended
 	})
