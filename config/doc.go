@@ -193,8 +193,8 @@
 // Another database than 0 needs +select, FIPS 140 mode +script|load. From Redis 7.2 on,
 // +client|setinfo keeps ACL LOG clean.
 //
-// Without a right, the calls that need it fail with slidingwindow.ErrStoreUnavailable, and
-// ACL LOG says which one it is. Two are missed by nobody but their users: without
+// Without a right, Open fails, and says which one it is. If it is taken away later, the calls that
+// need it fail with slidingwindow.ErrStoreUnavailable. Two are missed by nobody but their users: without
 // +client|caching Redis does not tell of a Reset by another process, so that a refused key can
 // stay refused for up to 10 seconds; without +info Connect cannot tell that a server is too old.
 //

@@ -28,12 +28,15 @@ type Store struct {
 // connection as [Redis.Connect] makes it, or with memory:// one within this process. One is
 // enough for a program: share it, and Close it after the last call.
 //
-// Its errors are those of Connect. But if r.OnFailure is not guard.Closed, and what keeps it from
-// connecting passes by itself (nobody answers there, or Redis is loading its data), it returns a
-// store that does without Redis, as in any other outage, and connects when Redis is there, in the
-// background. What somebody must mend, such as a wrong password or certificate, is an
-// error in any case, as long as it shows at the start; so is that ctx ended first.
-// With memory:// the other settings of r but Logger mean nothing.
+// It connects, and then proves that decisions can be made, by
+// [slidingwindow.RedisStore.Check], which also finds out whether there is a proxy that several keys
+// must not share a command behind. Its errors are those of Connect and of Check. But if
+// r.OnFailure is not guard.Closed, and what keeps Redis from deciding passes by itself, it returns a
+// store that does without Redis, as in any other outage, until Redis can decide: nobody
+// answers there, it is loading its data, has no memory left or lacks replicas. What somebody must
+// mend is an error in any case, as long as it shows at the start: a wrong password or
+// certificate, a right that the user lacks, a replica in place of its master. So is
+// that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if r.InMemory() {
 		memory, err := memory.New(memory.Config{})
@@ -71,9 +74,14 @@ func (s *Store) Available() bool {
 	return s.Store.Available() && (s.redis == nil || s.redis.now.Load() != nil)
 }
 
-// Ping asks Redis for an answer, for a health check. Its error says why there is none, and
-// matches [slidingwindow.ErrStoreUnavailable]. With memory:// there is nobody to ask, and no
-// error. Give it a ctx with a deadline.
+// Ping tells whether Redis can decide now, by [slidingwindow.RedisStore.Check], whatever
+// r.OnFailure makes of it if not; in a Cluster every node that has slots must. Its error
+// says why it cannot, and what to do, and matches [slidingwindow.ErrStoreUnavailable].
+// With memory:// there is nobody to ask, and no error. Give it a ctx with a deadline.
+//
+// It is for a readiness probe where r.OnFailure is guard.Closed, for a page that tells how Redis is,
+// and for an alert. With guard.Open and guard.Fallback a service is ready without Redis. A liveness probe
+// must never ask it: to restart a service does not bring Redis back.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.redis == nil {
 		return nil
@@ -82,11 +90,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Not the builder's PING, which would be tried again until ctx ends.
-	if err = connected.client.Do(ctx, connected.client.B().Arbitrary("PING").Build()).Error(); err != nil {
-		return fmt.Errorf("%w: redis: %w", slidingwindow.ErrStoreUnavailable, err)
-	}
-	return nil
+	return connected.Check(ctx)
 }
 
 // Close ends the connection, after the calls that are under way, and what looks for Redis.
@@ -122,45 +126,63 @@ func (l *lateRedis) open(ctx context.Context) error {
 		return errRequired
 	}
 	m := newMonitor(l.config.server(), l.config.logger())
-	err := l.connect(ctx, m)
-	mayBeLate := l.config.OnFailure != "" && l.config.OnFailure != guard.Closed
-	if err == nil || !mayBeLate || !m.outage || ctx.Err() != nil {
+	proved, err := l.connect(ctx, m)
+	switch {
+	case proved:
+		return nil
+	case err == nil: // it cannot decide yet
+	case !l.mayBeLate() || !m.outage || ctx.Err() != nil:
 		return err
+	default:
+		l.missing(err)
+		l.config.logger().Warn("starting without redis, which is looked for", "on_failure", l.config.OnFailure, "error", err)
 	}
-	l.missing(err)
-	l.config.logger().Warn("starting without redis, which is looked for", "on_failure", l.config.OnFailure, "error", err)
 	searching, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
-	l.search.Go(func() { l.find(searching, m) })
+	l.search.Go(func() {
+		if err == nil || !l.find(searching, m) {
+			l.prove(searching)
+		}
+	})
 	return nil
 }
 
-func (l *lateRedis) connect(ctx context.Context, m *monitor) error {
+// mayBeLate tells whether the policy does without Redis.
+func (l *lateRedis) mayBeLate() bool {
+	return l.config.OnFailure != "" && l.config.OnFailure != guard.Closed
+}
+
+// connect connects, and tells whether it is proved that decisions can be made.
+func (l *lateRedis) connect(ctx context.Context, m *monitor) (proved bool, err error) {
 	client, err := m.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	store, err := slidingwindow.NewRedisStore(client, l.config.Store())
+	if err == nil {
+		proved, err = l.check(ctx, store, client.Mode(), m.server.timeout())
+	}
 	if err != nil {
 		client.Close()
-		return err
+		return false, err
 	}
 	l.now.Store(&connectedRedis{store, client})
-	return nil
+	return proved, nil
 }
 
-// find connects as soon as it can. What it meets on the way is logged when it changes.
-func (l *lateRedis) find(ctx context.Context, last *monitor) {
+// find connects as soon as it can, and tells whether it is then proved that decisions can be made.
+// What it meets on the way is logged when it changes.
+func (l *lateRedis) find(ctx context.Context, last *monitor) (proved bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(retryEvery):
 		}
 		m := last.again()
-		err := l.connect(ctx, m)
+		proved, err := l.connect(ctx, m)
 		if err == nil || ctx.Err() != nil {
-			return
+			return proved
 		}
 		if !m.outage && last.outage {
 			l.config.logger().Error("redis is there, but cannot be used", "error", err)

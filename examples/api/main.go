@@ -6,7 +6,12 @@
 //	GET  /api/products       100 requests in any 15 minutes (limits.api)
 //	GET  /api/users          "
 //	POST /api/users/login    and 5 in any 10 minutes (limits.login)
-//	GET  /api/health/redis   not limited: a probe must not run out of quota
+//
+// Not limited, because a probe must not run out of quota:
+//
+//	GET  /livez              200 while the process serves; never asks Redis
+//	GET  /readyz             200 if calls can be served, without Redis if REDIS_ON_FAILURE allows that
+//	GET  /api/health/redis   200 if Redis can decide, whatever REDIS_ON_FAILURE is
 //
 // It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
 // PORT (3000), REDIS_URL, and what else package config knows, from the environment or a

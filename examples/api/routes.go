@@ -27,6 +27,8 @@ func newHandler(cfg *config.Config, store *config.Store, logger *slog.Logger) (h
 
 	// Outside of the limited group: an orchestrator that probes every second from one
 	// address would use up its quota, get a 429, and restart a healthy instance.
+	e.GET("/livez", alive)
+	e.GET("/readyz", ready(cfg.Redis, store))
 	e.GET("/api/health/redis", health(cfg.Redis, store))
 
 	api := e.Group("/api", everything)
