@@ -303,7 +303,7 @@ func TestCheckKnowsStandIns(t *testing.T) {
 				return nil, "-ERR scripts are for paying customers, with args 's3cret'\r\n"
 			}
 			return args, ""
-		}, `it answers "scripts are for paying customers"`},
+		}, `it answers "scripts are for paying customers ..."`},
 		"refuses in other words of its own": {func(args []string) ([]string, string) {
 			if isScript(args) {
 				return nil, "-ERR unsupported command `evalsha` s3cret\r\n"

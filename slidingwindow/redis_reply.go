@@ -52,7 +52,7 @@ func newReplyError(err error) *ReplyError {
 	switch {
 	case errors.As(err, &call):
 		text = string(call)
-	case errors.As(err, &reply):
+	case errors.As(err, &reply) && !reply.IsNil():
 		text = reply.Error()
 	default:
 		return nil
@@ -68,7 +68,7 @@ func newReplyError(err error) *ReplyError {
 // withoutKeys cuts what a reply repeats of its command. A caller's key is nowhere in a command
 // but in the name of a log, <prefix>:{<key>}:<limit name>, whose prefix has no space.
 func withoutKeys(text string) string {
-	text, _, echoes := strings.Cut(text, ", with args beginning with")
+	text, _, echoes := strings.Cut(text, ", with args")
 	before, _, names := strings.Cut(text, ":{")
 	if names {
 		text = strings.TrimRight(before[:strings.LastIndexByte(before, ' ')+1], " ")

@@ -203,22 +203,18 @@ func renamed(command string) string {
 
 // replyOf returns what a server answered, without "ERR ".
 func replyOf(err error) (reply string, ok bool) {
-	var answered *rueidis.RedisError
-	var inScript callError
-	switch {
-	case errors.As(err, &answered) && !answered.IsNil():
-		reply = answered.Error()
-	case errors.As(err, &inScript):
-		reply = inScript.Error()
-	default:
+	var named *ReplyError
+	if errors.As(err, &named) {
+		return named.Text, true
+	}
+	if answered, is := rueidis.IsRedisErr(err); !is || answered.IsNil() {
 		return "", false
 	}
-	return strings.TrimPrefix(reply, "ERR "), true
+	return newReplyError(err).Text, true
 }
 
-// shortReply quotes the beginning of a reply, without what it says of a command's arguments.
+// shortReply quotes the beginning of a reply.
 func shortReply(reply string) string {
-	reply, _, _ = strings.Cut(reply, ", with args")
 	const most = 160
 	if len(reply) > most {
 		reply = reply[:most] + "..."
