@@ -15,6 +15,8 @@ const (
 	defaultPort    = 8080
 	defaultPrefix  = "rl"
 	defaultTimeout = 250 * time.Millisecond
+
+	defaultLifetime = time.Minute
 )
 
 // Config is a checked configuration. Make one with [Load].
@@ -71,6 +73,11 @@ type Redis struct {
 	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
 	Timeout time.Duration
 
+	// ConnectionLifetime bounds the life of each connection: 1s or more. Then the client
+	// connects again, to where the address leads by then, and no call fails by it. So an old
+	// master that still takes writes is left after that time. Defaults to 1m.
+	ConnectionLifetime time.Duration
+
 	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
 	// [Redis.Open]: FailClosed, FailOpen or FallBack, which decides in this process.
 	// Defaults to FailClosed.
@@ -110,6 +117,7 @@ func (r Redis) InMemory() bool {
 func (r Redis) server() *server {
 	s := *r.URL.open()
 	s.decision = r.Timeout
+	s.lifetime = r.ConnectionLifetime
 	s.files = r.tlsFiles()
 	s.sentinelUsername = r.SentinelUsername
 	s.sentinelPassword = string(r.SentinelPassword.Bytes())

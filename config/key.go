@@ -13,6 +13,7 @@ const (
 	keyPrefix  = "redis.prefix"
 	keyTimeout = "redis.timeout"
 
+	keyLifetime  = "redis.connection_lifetime"
 	keyOnFailure = "redis.on_failure"
 	keyInstances = "redis.instances"
 
@@ -46,7 +47,7 @@ const (
 
 var (
 	plainKeys = []string{
-		keyHost, keyPort, keyURL, keyPrefix, keyTimeout, keyOnFailure, keyInstances,
+		keyHost, keyPort, keyURL, keyPrefix, keyTimeout, keyLifetime, keyOnFailure, keyInstances,
 		keyCAFile, keyCertFile, keyKeyFile, keySentinelUser, keySentinelPassword,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus, keyIPv6Prefix, keySecret,
 	}

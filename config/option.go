@@ -42,6 +42,13 @@ func (s *server) replyTimeout() time.Duration {
 	return max(defaultWriteTimeout, 2*s.decision)
 }
 
+func (s *server) connectionLifetime() time.Duration {
+	if s.lifetime > 0 {
+		return s.lifetime
+	}
+	return defaultLifetime
+}
+
 // option is the client's option, without its dial function.
 func (s *server) option() rueidis.ClientOption {
 	option := rueidis.ClientOption{
@@ -55,6 +62,11 @@ func (s *server) option() rueidis.ClientOption {
 		AlwaysRESP2:      s.resp2,
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
+		ConnLifetime:     s.connectionLifetime(),
+
+		// Else each connection of Redis 7.2 and later is denied two commands, which fill its
+		// ACL LOG, or the user needs one more right for nothing.
+		ClientSetInfo: rueidis.DisableClientSetInfo,
 
 		// A call that is given up before its answer else closes its connection, and
 		// when Redis hangs waits up to a second for that.

@@ -48,6 +48,7 @@ type server struct {
 
 	// What is set apart from the URL.
 	decision                           time.Duration // how long one may take
+	lifetime                           time.Duration // of a connection; 0 stands for the default
 	files                              tlsFiles
 	sentinelUsername, sentinelPassword string
 }
