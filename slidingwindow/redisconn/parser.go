@@ -90,11 +90,11 @@ func (p *parser) firstWord() string { return string(p.word) }
 func (p *parser) keep(piece []byte) error {
 	const most = 2 * maxHeaderBytes
 	p.line = append(p.line, piece...)
+	if len(p.line) > maxHeaderBytes && !isText(p.line[0]) {
+		return ErrProtocol
+	}
 	if len(p.line) <= most {
 		return nil
-	}
-	if !isText(p.line[0]) {
-		return ErrProtocol
 	}
 	end := p.line[len(p.line)-2:]
 	p.line = append(p.line[:most-2], end...)
@@ -118,7 +118,7 @@ func isText(kind byte) bool {
 
 // header reads a line, which is a value or the begin of one.
 func (p *parser) header(line []byte) error {
-	if len(line) < len("_\r\n") {
+	if len(line) < len("_\r\n") || len(line) > maxHeaderBytes && !isText(line[0]) {
 		return ErrProtocol
 	}
 	kind, text := line[0], line[1:len(line)-len("\r\n")]
