@@ -86,12 +86,15 @@ func (c *guarded) count(b []byte) {
 			continue
 		}
 		c.awaited++
-		switch strings.ToLower(c.commands.firstWord()) {
-		case "subscribe", "psubscribe", "ssubscribe":
+		if len(c.commands.word) < len("SUBSCRIBE") {
+			continue
+		}
+		switch strings.ToUpper(string(c.commands.word)) {
+		case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE":
 			c.subscribe++
 			c.confirms += c.commands.size - 1
 			c.unchecked = !c.resp3 // messages come as replies do
-		case "unsubscribe", "punsubscribe", "sunsubscribe":
+		case "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE":
 			c.unsubscribe++
 		}
 	}
@@ -158,7 +161,7 @@ func (c *guarded) message() error {
 
 // push notes a push. One that confirms a subscription must have been asked for.
 func (c *guarded) push() error {
-	switch c.replies.firstWord() {
+	switch string(c.replies.word) {
 	case "subscribe", "psubscribe", "ssubscribe":
 		if c.confirms == 0 && !c.unchecked {
 			return ErrProtocol

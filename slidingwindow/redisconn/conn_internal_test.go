@@ -166,7 +166,7 @@ func FuzzPieces(f *testing.F) {
 					piece, rest = piece[n:], rest[n:]
 					if ended {
 						kinds += string(p.kind)
-						words = append(words, p.firstWord(), p.refusal)
+						words = append(words, string(p.word), p.refusal)
 					}
 				}
 				assert.LessOrEqual(t, len(p.line)+len(p.word), 256)

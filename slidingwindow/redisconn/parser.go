@@ -2,16 +2,21 @@ package redisconn
 
 import (
 	"bytes"
-	"strconv"
-	"strings"
 )
 
-const kinds = "$*:+-%>_,#~=(!|" // of values
+// isKind are the first bytes of values.
+var isKind = func() (is [256]bool) {
+	for _, kind := range []byte("$*:+-%>_,#~=(!|") {
+		is[kind] = true
+	}
+	return is
+}()
 
 const (
 	maxStringBytes = 512 << 20 // Redis allows no more, unless proto-max-bulk-len is raised
 	maxValues      = 1 << 24
 	maxHeaderBytes = 32 // of a line that tells a length
+	maxDigits      = 9  // in it
 )
 
 // What a server refuses that may be the wrong one, and how the errors begin. Those of the
@@ -54,21 +59,27 @@ func (p *parser) next(b []byte) (n int, ended bool, err error) {
 		if p.skip > 0 {
 			n += p.takeString(b[n:])
 		} else {
-			if len(p.line) == 0 && strings.IndexByte(kinds, b[n]) < 0 {
+			if len(p.line) == 0 && !isKind[b[n]] {
 				return n, false, ErrProtocol
 			}
-			length := bytes.IndexByte(b[n:], '\n') + 1
-			if length == 0 {
+			size := bytes.IndexByte(b[n:], '\n') + 1
+			if size == 0 {
 				return len(b), false, p.keep(b[n:])
 			}
-			line := b[n : n+length]
+			if b[n] == ':' && p.left > 1 && len(p.line) == 0 { // most of what the scripts reply
+				p.left--
+				p.values++
+				n += size
+				continue
+			}
+			line := b[n : n+size]
 			if len(p.line) > 0 {
 				if err := p.keep(line); err != nil {
 					return n, false, err
 				}
 				line = p.line
 			}
-			n += length
+			n += size
 			err = p.header(line)
 			p.line = p.line[:0]
 			if err != nil {
@@ -82,9 +93,6 @@ func (p *parser) next(b []byte) (n int, ended bool, err error) {
 	}
 	return n, false, nil
 }
-
-// firstWord is the first string of the message that has just ended, or its begin.
-func (p *parser) firstWord() string { return string(p.word) }
 
 // keep adds a piece to a line. Of a long one only the begin and the end matter.
 func (p *parser) keep(piece []byte) error {
@@ -139,9 +147,9 @@ func (p *parser) header(line []byte) error {
 	case '#':
 		return protocolErrorUnless(len(text) == 1)
 	}
-	n, err := strconv.Atoi(string(text))
+	n, ok := length(text)
 	switch {
-	case err != nil || n < -1 || n < 0 && (kind == '%' || kind == '|'):
+	case !ok || n < -1 || n < 0 && (kind == '%' || kind == '|'):
 		return ErrProtocol
 	case n < 0: // a null of RESP2
 		return nil
@@ -162,6 +170,25 @@ func (p *parser) header(line []byte) error {
 	}
 	p.left += n
 	return protocolErrorUnless(n <= maxValues && p.left <= maxValues)
+}
+
+// length reads a number of decimal digits. strconv has no such function for bytes, and each
+// string of a command has one.
+func length(text []byte) (n int, ok bool) {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	if len(digits) == 0 || len(digits) > maxDigits {
+		return 0, false
+	}
+	for _, digit := range digits {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		n = 10*n + int(digit-'0')
+	}
+	if len(digits) < len(text) {
+		n = -n
+	}
+	return n, true
 }
 
 func protocolErrorUnless(ok bool) error {
