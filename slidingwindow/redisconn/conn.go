@@ -50,8 +50,12 @@ func Wrap(conn net.Conn) net.Conn {
 // guarded is a connection that knows how many replies are awaited.
 type guarded struct {
 	net.Conn
-	born    time.Time
-	replies parser // used by the reader only
+	born time.Time
+
+	// The reader's.
+	replies parser
+	served  time.Time // when a reply was last read that is no refusal
+	failed  error     // what ends the connection
 
 	mu          sync.Mutex
 	commands    parser
@@ -61,9 +65,6 @@ type guarded struct {
 	unsubscribe int  // UNSUBSCRIBEs among them, which are answered by pushes
 	resp3       bool // pushes are told from replies
 	unchecked   bool // messages cannot be counted
-
-	failed  error // what ends the connection, when told
-	whenDry bool  // but not while replies are awaited
 }
 
 // Write implements net.Conn.
@@ -102,26 +103,14 @@ func (c *guarded) count(b []byte) {
 
 // Read implements net.Conn.
 func (c *guarded) Read(b []byte) (int, error) {
-	if err := c.ended(); err != nil {
-		return 0, err
+	if c.failed != nil {
+		return 0, c.failed
 	}
 	n, err := c.Conn.Read(b)
 	if good := c.check(b[:n]); good < n {
-		n = good
-		if n == 0 {
-			return 0, c.ended()
-		}
+		return good, c.failed
 	}
 	return n, err
-}
-
-func (c *guarded) ended() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failed != nil && (!c.whenDry || c.awaited == 0) {
-		return c.failed
-	}
-	return nil
 }
 
 // check returns how much of what was read may be given to the client, which is all unless it
@@ -138,7 +127,7 @@ func (c *guarded) check(b []byte) (good int) {
 			err = c.message()
 		}
 		if err != nil {
-			c.failed, c.whenDry = err, false
+			c.failed = err
 			return good
 		}
 		good += n
@@ -155,7 +144,11 @@ func (c *guarded) message() error {
 		c.resp3 = true // the reply to HELLO 3, which is the first
 	}
 	c.awaited = max(0, c.awaited-1)
-	c.judge(c.replies.refusal)
+	if c.replies.refusal != "" {
+		c.judge(c.replies.refusal)
+	} else if c.replies.kind != '+' { // the client's own PING is permitted to all
+		c.served = time.Now()
+	}
 	return nil
 }
 
@@ -181,12 +174,13 @@ func (c *guarded) push() error {
 
 // judge ends the connection if the refusal says that the server may be the wrong one.
 func (c *guarded) judge(word string) {
-	if word == "" || time.Since(c.born) < youth {
+	now := time.Now()
+	if c.failed != nil || now.Sub(c.born) < youth {
 		return
 	}
 	// A right may be missing for one command only, and other calls must not fail by that.
-	whenDry := word == noPermission
-	if c.failed == nil || c.whenDry && !whenDry {
-		c.failed, c.whenDry = fmt.Errorf("%w: %s", ErrWrongServer, word), whenDry
+	if word == noPermission && now.Sub(c.served) < youth {
+		return
 	}
+	c.failed = fmt.Errorf("%w: %s", ErrWrongServer, word)
 }

@@ -24,9 +24,10 @@
 // old one. That is often a replica by then, and refuses every write, for as long as the
 // connection lives. So a connection of this package ends with [ErrWrongServer] when the server
 // answers READONLY, MASTERDOWN, LOADING or NOREPLICAS, and the client dials again: that finds
-// the server that the name now leads to. After NOPERM it ends as soon as it waits for no
-// reply. It does neither in its first second, so that a server that goes on refusing is dialled
-// once a second. Each connection judges for itself: in a Cluster only those of that node end.
+// the server that the name now leads to. After NOPERM it does so
+// if nothing else was answered for a second: a right may be missing for one command only. It
+// does neither in its first second, so that a server that goes on refusing is dialled once a
+// second. Each connection judges for itself: in a Cluster only those of that node end.
 //
 // An old master that was not demoted refuses nothing. Bound the life of connections with
 // ClientOption.ConnLifetime, so that the client leaves it after that time.
