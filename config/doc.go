@@ -140,7 +140,7 @@
 //
 // The user of the URL needs no more than these rights, rl being redis.prefix:
 //
-//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore +client|tracking +client|caching +cluster|slots +info +ping
+//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping
 //
 // In a cluster it needs these as well, or calls for a slot that is being moved fail:
 //
@@ -154,8 +154,9 @@
 //
 //	ACL SETUSER limiter on >password &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
 //
-// Another database than 0 needs +select, FIPS 140 mode +script|load. From Redis 7.2 on,
-// +client|setinfo keeps ACL LOG clean.
+// Another database than 0 needs +select, FIPS 140 mode +script|load. Of +cluster|slots and
+// +cluster|shards one is used: the first up to version 7 of Redis and Valkey, the second from 8
+// on. Where there is no cluster it is asked once at the start, and its answer then is an error.
 //
 // Without a right, the calls that need it fail with slidingwindow.ErrStoreUnavailable, and
 // ACL LOG says which one it is. Two are missed by nobody but their users: without

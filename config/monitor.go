@@ -40,6 +40,7 @@ type node struct {
 	// episode counts the failures, so that a connection made before the last one
 	// does not count as one more when it breaks late.
 	episode int
+	cluster bool      // is one of a cluster, by its reply to the login
 	left    time.Time // when a connection was last closed because the server refused
 }
 
@@ -225,6 +226,12 @@ func (c *watchedConn) firstAnswer(b []byte) {
 	if line[0] == '-' {
 		c.monitor.markDown(c.addr, c, refusal(line[1:]))
 		return
+	}
+	// HELLO tells it without any right, which INFO does not; Valkey names it otherwise there.
+	if bytes.Contains(b, []byte("$4\r\nmode\r\n$7\r\ncluster\r\n")) {
+		c.monitor.mu.Lock()
+		c.monitor.node(c.addr).cluster = true
+		c.monitor.mu.Unlock()
 	}
 	c.monitor.markUp(c.addr)
 }
