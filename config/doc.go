@@ -20,6 +20,7 @@
 //	redis.url                REDIS_URL                required  see below
 //	redis.prefix             REDIS_PREFIX             rl        1 to 64 printable ASCII characters other than the space, { and }
 //	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
+//	redis.connection_lifetime REDIS_CONNECTION_LIFETIME 1m      1s or more
 //	redis.on_failure         REDIS_ON_FAILURE         closed    closed, open or fallback; see Redis.Open
 //	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
 //	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file
@@ -126,6 +127,13 @@
 // With master_set the user, the password and the database are those of the data
 // nodes. The login of the sentinels, if they want one, is redis.sentinel_password, for the
 // default user or for redis.sentinel_username. With rediss both speak TLS.
+//
+// # Connections
+//
+// A connection ends when the server sends what no command asked for, or refuses to decide; see
+// package redisconn, which the connections are made with. No connection lives longer than
+// redis.connection_lifetime. The client then connects again, to where the address leads by
+// then; no call fails by that bound.
 //
 // # TLS
 //

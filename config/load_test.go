@@ -16,7 +16,7 @@ import (
 )
 
 // known ends the error for a key that resembles none.
-const known = "known are host, port, redis.url, redis.prefix, redis.timeout, redis.on_failure, redis.instances, redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
+const known = "known are host, port, redis.url, redis.prefix, redis.timeout, redis.connection_lifetime, redis.on_failure, redis.instances, redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
 	"client.ipv6_prefix, client.key_secret, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
 
 // variables ends the error for a variable that is nearly one of a limit.
@@ -53,6 +53,7 @@ func TestLoadDefaults(t *testing.T) {
 	assert.Equal(t, 8080, c.Port)
 	assert.Equal(t, "rl", c.Redis.Prefix)
 	assert.Equal(t, 250*time.Millisecond, c.Redis.Timeout)
+	assert.Equal(t, time.Minute, c.Redis.ConnectionLifetime)
 	assert.True(t, c.Redis.InMemory())
 	assert.Nil(t, c.Redis.Logger)
 	assert.NotNil(t, c.Limits)
@@ -184,6 +185,9 @@ func TestLoadRefuses(t *testing.T) {
 		"prefix long":        {env: []string{"REDIS_PREFIX=" + long}, want: `redis.prefix (REDIS_PREFIX in the environment) is "` + long[:64] + `..."; ` + prefixRule},
 		"prefix not ASCII":   {env: []string{"REDIS_PREFIX=é"}, want: `redis.prefix (REDIS_PREFIX in the environment) is "\u00e9"; ` + prefixRule},
 		"prefix number":      {yaml: "redis: {prefix: 5}", want: `redis.prefix (config.yaml) is 5: a text is needed; ` + prefixRule},
+		"lifetime zero":      {env: []string{"REDIS_CONNECTION_LIFETIME=0s"}, want: `redis.connection_lifetime (REDIS_CONNECTION_LIFETIME in the environment) is "0s"; allowed: 1s or more, such as 1m`},
+		"lifetime small":     {yaml: "redis: {connection_lifetime: 999ms}", want: `redis.connection_lifetime (config.yaml) is "999ms"; allowed: 1s or more, such as 1m`},
+		"lifetime no unit":   {yaml: "redis: {connection_lifetime: 60}", want: `redis.connection_lifetime (config.yaml) is 60: a duration needs a unit; allowed: 1s or more, such as 1m`},
 		"timeout no unit":    {env: []string{"REDIS_TIMEOUT=250"}, want: `redis.timeout (REDIS_TIMEOUT in the environment) is "250": a duration needs a unit; allowed: 1ms or more, such as 250ms`},
 		"timeout number":     {yaml: "redis: {timeout: 250}", want: `redis.timeout (config.yaml) is 250: a duration needs a unit; allowed: 1ms or more, such as 250ms`},
 		"timeout zero":       {env: []string{"REDIS_TIMEOUT=0s"}, want: `redis.timeout (REDIS_TIMEOUT in the environment) is "0s"; allowed: 1ms or more, such as 250ms`},
@@ -233,7 +237,7 @@ func TestLoadRefuses(t *testing.T) {
 		"variable hyphen":    {env: []string{"LIMITS_A-B_MAX=1"}, want: `LIMITS_A-B_MAX in the environment is not a known variable; did you mean LIMITS_A_B_MAX?`},
 		"variable in .env":   {dotEnv: "LIMITS_API_PER=secret", want: `LIMITS_API_PER in test.env ` + variables},
 		"foreign in .env":    {dotEnv: "LIMITS_CPU=2", want: `LIMITS_CPU in test.env ` + variables},
-		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`},
+		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_CONNECTION_LIFETIME, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`},
 		"name capitals":      {yaml: "limits: {API: {max: 1, window: 1s}}", want: `limits.API in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name hyphen":        {yaml: "limits: {per-user: {max: 1, window: 1s}}", want: `limits.per-user in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name long":          {yaml: "limits: {" + long + ": {max: 1, window: 1s}}", want: `limits.` + long + ` in config.yaml has a name that is not allowed for a limit; ` + nameRule},
@@ -269,7 +273,7 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 	})
 	require.EqualError(t, err, strings.Join([]string{
 		`log in config.yaml is not a known key; ` + known,
-		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`,
+		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_CONNECTION_LIFETIME, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`,
 		`LIMITS_MAX in the environment ` + variables,
 		`port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535`,
 		required,

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 func Example() {
@@ -36,7 +37,11 @@ func Example() {
 
 // Instances that share a Redis share the limit.
 func ExampleNewRedisStore() {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}, AlwaysPipelining: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:      []string{"127.0.0.1:6379"},
+		AlwaysPipelining: true,
+		DialCtxFn:        redisconn.Dial, // see docs/redis-client.md
+	})
 	if err != nil {
 		fmt.Println("is Redis running?", err)
 		return
@@ -217,7 +222,11 @@ func ExampleLimiter_SetShadow() {
 
 // While Redis is away each of three processes gives a third of the limit.
 func ExampleNewGuardedStore() {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}, AlwaysPipelining: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:      []string{"127.0.0.1:6379"},
+		AlwaysPipelining: true,
+		DialCtxFn:        redisconn.Dial, // see docs/redis-client.md
+	})
 	if err != nil {
 		fmt.Println("is Redis running?", err)
 		return
