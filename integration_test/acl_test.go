@@ -24,12 +24,23 @@ import (
 var (
 	rightsOfAll = strings.Fields("~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink" +
 		" +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore" +
-		" +client|tracking +client|caching +cluster|slots +info +ping")
+		" +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping")
 	rightsInCluster     = []string{"+asking"}
 	rightsUnderSentinel = []string{"+role"}
 	rightsAtSentinels   = strings.Fields("&+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot" +
 		" +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping")
 )
+
+// rightsOfAllAt are those of the rights of all that the server's version needs.
+func rightsOfAllAt(t *testing.T, server *redisserver.Server) []string {
+	t.Helper()
+	unused := "+cluster|shards"
+	words := strings.Fields(run(t, server, "hello", "3"))
+	if version := words[slices.Index(words, "version")+1]; version[1] != '.' || version[0] >= '8' {
+		unused = "+cluster|slots"
+	}
+	return slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool { return right == unused })
+}
 
 // Every kind of command is refused to a new user.
 func setUser(t *testing.T, server *redisserver.Server, rights []string) {
@@ -205,7 +216,7 @@ func TestFewestRights(t *testing.T) {
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
-	tryRights(t, rightsOfAll, func(rights []string) error {
+	tryRights(t, rightsOfAllAt(t, server), func(rights []string) error {
 		setUser(t, server, rights)
 		return errors.Join(everyCall(t.Context(), server, "REDIS_URL=redis://limiter:s3cret@"+server.Addr()), denied(t, server))
 	})
@@ -274,12 +285,19 @@ func TestFewestRightsInCluster(t *testing.T) {
 		return err
 	})
 
-	// Without that right of all the client takes the node for a lone one.
-	for _, node := range cluster.Nodes {
-		setUser(t, node, slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool { return right == "+cluster|slots" }))
+	// Without that right of all the client takes the node for a lone one, whether or not it may
+	// ask it what it is.
+	for _, withoutToo := range []string{"", "+info"} {
+		for _, node := range cluster.Nodes {
+			setUser(t, node, slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool {
+				return strings.HasPrefix(right, "+cluster") || right == withoutToo
+			}))
+		}
+		for _, end := range []string{"", "?protocol=2"} {
+			_, err = connectTo(t.Context(), "REDIS_URL=redis://limiter:s3cret@"+cluster.Addrs()[0]+end)
+			assert.EqualError(t, err, "redis at "+cluster.Addrs()[0]+" is a node of a cluster, and the user may not ask for its slots; allowed: a user with the rights +cluster|slots and, for Redis or Valkey 8 and later, +cluster|shards")
+		}
 	}
-	_, err = connectTo(t.Context(), "REDIS_URL=redis://limiter:s3cret@"+cluster.Addrs()[0])
-	assert.EqualError(t, err, "redis at "+cluster.Addrs()[0]+" is a node of a cluster, and the user may not ask for its slots; allowed: a user with the right +cluster|slots")
 }
 
 func TestFewestRightsUnderSentinel(t *testing.T) {
@@ -299,7 +317,7 @@ func TestFewestRightsUnderSentinel(t *testing.T) {
 	}
 	setUser(t, sentinel, rightsAtSentinels)
 	tryRights(t, rightsUnderSentinel, func(rights []string) error {
-		setUser(t, master, slices.Concat(rights, rightsOfAll))
+		setUser(t, master, slices.Concat(rights, rightsOfAllAt(t, master)))
 		return try()
 	})
 	setUser(t, master, slices.Concat(rightsUnderSentinel, rightsOfAll))
@@ -318,4 +336,20 @@ func TestRightsAreDocumented(t *testing.T) {
 	for _, rights := range [][]string{rightsOfAll, rightsInCluster, rightsUnderSentinel, rightsAtSentinels} {
 		assert.Contains(t, text, strings.Join(rights, " "))
 	}
+}
+
+// A cluster that is not made yet is none that can be used.
+func TestClusterWithoutSlotsIsNotConnectedTo(t *testing.T) {
+	t.Parallel()
+	node := startServer(t, "--cluster-enabled", "yes", "--cluster-port", redisserver.FreePort)
+	_, err := connectTo(t.Context(), "REDIS_URL="+node.URL())
+	require.EqualError(t, err, "redis at "+node.Addr()+" is a cluster that has not given all of its slots to nodes: see redis-cli --cluster check")
+	run(t, node, "cluster", "addslotsrange", "0", "16383")
+	require.Eventually(t, func() bool {
+		client, err := connectTo(t.Context(), "REDIS_URL="+node.URL())
+		if err == nil {
+			client.Close()
+		}
+		return err == nil
+	}, patience, poll)
 }

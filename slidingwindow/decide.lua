@@ -12,7 +12,7 @@
 --                    window  of the limit, us
 --                    ttl     time to live of its log, ms: twice its window, rounded up
 -- RETURNS        the time (us), then for each call
---                  granted  how often it was allowed, or -1 and the text of an error
+--                  granted  how often it was allowed, or -1 and an error
 --                  n times  used (units, after this call), reset (us until the oldest
 --                           counted hit leaves, 0 if there is none)
 --                  n times, if it was refused in the end, retry (us until the cost fits, 0
@@ -424,7 +424,7 @@ while ARGV[arg] do
         for i = #receipts, noted + 1, -1 do
           receipts[i] = nil
         end
-        reply[said + 1], reply[said + 2] = -1, type(err) == 'table' and err.err or tostring(err)
+        reply[said + 1], reply[said + 2] = -1, type(err) == 'table' and err or {err = tostring(err)}
         size = said + 2
       end
       for i = noted + 1, #receipts do

@@ -131,9 +131,15 @@ var _ Store = (*RedisStore)(nil)
 // client yourself, after the last call. It makes no call to Redis. Its errors match
 // [ErrInvalidConfig].
 //
-// Make the client with ClientOption.AlwaysPipelining, as package config does. Without it
-// rueidis closes the connection of a call that was given up, and when Redis hangs takes
-// up to a second for that, which no timeout here shortens.
+// Make the client as package config does, with these settings of rueidis.ClientOption:
+//
+//   - DialCtxFn, with Dial of package redisconn: without it a server that sends what no command
+//     asked for, as a Redis at maxclients does, can end the process by a panic of rueidis that
+//     nothing here can recover, and a connection to a server that has become a replica stays.
+//   - ConnLifetime, such as a minute: without it a connection stays at an old master for as
+//     long as that takes writes.
+//   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
+//     connection, of 1 MiB by default.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
 	return newRedisStore(client, config, decideScript, refundScript)
 }

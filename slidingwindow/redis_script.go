@@ -207,21 +207,25 @@ var (
 	errNotOurAnswer = fmt.Errorf("%w: redis answered what decide.lua does not", ErrStoreUnavailable)
 
 	errShortReply = errors.New("it is too short")
+	errNoError    = errors.New("a failure without an error")
 	errUnsound    = errors.New("its numbers do not fit together")
 )
 
 func (r *replyReader) joined(e *joined) joinedAnswer {
 	granted := r.int()
 	if granted < 0 {
-		text := r.take(1)
+		why := r.take(1)
 		if r.err != nil {
 			return joinedAnswer{}
 		}
-		message, err := text[0].ToString()
-		if err != nil {
-			r.err = err
+		// It comes as an error, not as its text: the connection, too, has to tell what the
+		// server refuses from what it stores.
+		refused, ok := rueidis.IsRedisErr(why[0].Error())
+		if !ok {
+			r.err = errNoError
+			return joinedAnswer{}
 		}
-		return joinedAnswer{err: callError(message)}
+		return joinedAnswer{err: callError(refused.Error())}
 	}
 	n := 2 * len(e.plan.limits)
 	if granted < int64(len(e.calls)) {
