@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -222,7 +223,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, contextEnded(ctx)
 	}
 	if req.Peek {
-		return s.look(ctx, &call{key: req.Key, plan: req.planned(), cost: req.Cost})
+		return s.look(ctx, &call{key: req.Key, limits: req.Limits, cost: req.Cost})
 	}
 	began := time.Now()
 	d, attempt, err := s.stillRefused(ctx, req)
@@ -238,7 +239,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 // look peeks.
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	entries := join(c)
-	err := s.bounded(ctx, func(ctx context.Context) error { return s.ask(ctx, s.peek, modePeek, entries) })
+	err := s.bounded(ctx, func(ctx context.Context) error { return s.ask(ctx, s.peek, kindPeek, entries) })
 	if err == nil {
 		err = c.err
 	}
@@ -249,18 +250,18 @@ func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 }
 
 // ask decides the calls of the entries in one command.
-func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, mode string, entries []joined) error {
-	keys, args := s.question(mode, entries)
+func (s *RedisStore) ask(ctx context.Context, script *rueidis.Lua, kind byte, entries []joined) error {
+	keys, args := s.question(kind, entries)
 	reply, err := script.Exec(ctx, s.client, keys, args).ToArray()
 	if err != nil {
 		return err
 	}
-	return answer(mode, entries, reply)
+	return answer(kind, entries, reply)
 }
 
 // decideTogether is the group's send.
 func (s *RedisStore) decideTogether(ctx context.Context, calls []*call) {
-	err := s.ask(ctx, s.take, modeTake, join(calls...))
+	err := s.ask(ctx, s.take, kindTake, join(calls...))
 	switch {
 	case isCrossSlot(err) && len(calls) > 1:
 		s.crossSlot.Store(true)
@@ -323,8 +324,7 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		score, member := logEntry(status.Receipt, d.Granted)
-		entries = append(entries, score, member)
+		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, d.Granted), "0")
 	}
 	if len(keys) == 0 {
 		return nil
@@ -347,10 +347,4 @@ func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) erro
 		}
 		return err
 	})
-}
-
-// timeToLive is how long Redis keeps a log after an allowed call: two windows, in
-// whole milliseconds.
-func timeToLive(window time.Duration) time.Duration {
-	return (2*window + time.Millisecond - 1).Truncate(time.Millisecond)
 }

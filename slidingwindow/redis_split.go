@@ -47,7 +47,7 @@ func (s *RedisStore) decideApart(ctx context.Context, calls []*call) {
 // askAgain decides calls of one key. Nothing is counted while the answer is to try again.
 func (s *RedisStore) askAgain(ctx context.Context, calls []*call) error {
 	for wait := firstTryAgain; ; wait *= 2 {
-		err := s.ask(ctx, s.take, modeTake, join(calls...))
+		err := s.ask(ctx, s.take, kindTake, join(calls...))
 		if !isTryAgain(err) || wait > lastTryAgain {
 			return err
 		}
