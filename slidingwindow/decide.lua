@@ -4,9 +4,9 @@
 -- KEYS     the log of each limit of each call, a sorted set; all in one slot
 -- ARGV     runs of calls that are alike, each as one text of big endian numbers
 --            kind   1 byte: "t" take now; "p" peek; "m" take, in one entry, as many of the
---                   times as fit; "l" take for a time so far ahead of now; "w" take for
---                   the earliest time that fits and is not before the newest entry's,
---                   or refuse if that is further ahead
+--                   times as fit; "l" take for a time so far ahead of now; "w" take for the
+--                   earliest time that fits and is not before the newest entry's, or refuse
+--                   if that is further ahead
 --            ahead  7 bytes: that far, us
 --            calls  4 bytes: in this run, 1 or more
 --            times  4 bytes: how often each is made, 1 or more; for "w" 1
@@ -44,7 +44,8 @@ local nowMember = struct.pack('>I7', now)
 local nowScore = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%d', now)
 local ones, many = 0x6c6f6731, 0x6c6f676e -- "log1", "logn"
 local reply, size, late = {now, nil, nil, nil}, 1, nil
-local logs = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} -- of each limit of a call; where it is the only one, most are in locals
+-- Twelve values of each limit of a call. A log that is its only one is in locals, which is faster.
+local logs = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 -- Passes the entries from that rank that are not later than edge, and as many as have so
 -- many units. Returns the time of the next, that of the last, their number and their units.
@@ -70,14 +71,11 @@ local function place(key, time, units, hits)
   while #found < 2 * hits do
     if time == known then
       known = time + 1024
-      for _, member in ipairs(redis.call('ZRANGE', key, string.format('%d', time), string.format('%d', known - 1), 'BYSCORE')) do
-        taken[member] = true
-      end
+      local page = redis.call('ZRANGE', key, string.format('%d', time), string.format('%d', known - 1), 'BYSCORE')
+      for i = 1, #page do taken[page[i]] = true end
     end
     local member = struct.pack('>I7', time) .. units
-    if not taken[member] then
-      found[#found + 1], found[#found + 2] = string.format('%d', time), member
-    end
+    if not taken[member] then found[#found + 1], found[#found + 2] = string.format('%d', time), member end
     time = time + 1
   end
   return found
@@ -99,9 +97,7 @@ for run = 1, #ARGV do
       local head, used, left, gone, extra, state, oldest
       for i = 1, n do
         local b, name = 12 * i, KEYS[key + i]
-        if i > 1 then
-          max, window, cost = logs[b - 11], logs[b - 10], logs[b - 9]
-        end
+        if i > 1 then max, window, cost = logs[b - 11], logs[b - 10], logs[b - 9] end
         local page = redis.pcall('ZRANGE', name, '0', '2')
         local first = page[2]
         head, used, left, gone, extra, state, oldest = page[1], 0, 0, 0, 0, 0, nil
@@ -119,9 +115,7 @@ for run = 1, #ARGV do
             extra = -1 - call('ZSCORE', name, head)
             used = used + extra
           end
-          if window <= next and now <= till then
-            state = window == keep and 2 or 1
-          end
+          if window <= next and now <= till then state = window == keep and 2 or 1 end
           oldest = first and read('>I7', first)
           if first and oldest <= now - window then
             local edge, second = now - window, page[3]
@@ -183,24 +177,21 @@ for run = 1, #ARGV do
           used, left, gone, extra, state, oldest = logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1]
         end
         local added, removes, first = 0, state == 2, now
-        -- A call's first write: a Redis that is out of memory or read-only refuses it.
-        if state == 0 or hits > 1 or at ~= now or cost ~= 1 and extra == 0 then
-          added = 0 -- the header must be looked at
-        elseif extra > 0 then
-          added = redis.pcall('ZADD', name, string.format('%d', -extra - cost + (removes and gone - left or 0)), head, nowScore, member)
-        else
-          added = redis.pcall('ZADD', name, nowScore, member)
+        -- The header stands: state says so. A Redis that is full or read-only refuses the first write.
+        if state > 0 and hits == 1 and at == now and cost > 0 then
+          if extra > 0 then
+            added = redis.pcall('ZADD', name, string.format('%d', -extra - cost + (removes and gone - left or 0)), head, nowScore, member)
+          elseif cost == 1 then
+            added = redis.pcall('ZADD', name, nowScore, member)
+          end
         end
         if added == 0 and cost > 0 then
           local entries, units = kind == 'm' and 1 or hits, kind == 'm' and cost * hits or cost
           local text = units > 1 and string.format('%d', units) or ''
           local found = entries == 1 and at == now and {nowScore, nowMember .. text} or place(name, at, text, entries)
           repeat
-            local mark, keep, next, till = ones, 0, 0, 0
-            if head then
-              mark, keep, next, till = read('>I4I7I7I7', head)
-            end
-            local last = read('>I7', found[#found])
+            local mark, keep, next, till, last = ones, 0, 0, 0, read('>I7', found[#found])
+            if head then mark, keep, next, till = read('>I4I7I7I7', head) end
             first = read('>I7', found[2])
             local anew = window > keep or last > till
             if anew then
@@ -211,27 +202,17 @@ for run = 1, #ARGV do
             local beyond = extra + entries * (units - 1) - (removes and gone - left or 0)
             local new = struct.pack('>I4I7I7I7', beyond > 0 and many or mark, keep, math.max(next, window), till)
             added = redis.pcall('ZADD', name, string.format('%d', -1 - beyond), new, unpack(found))
-            if type(added) == 'table' then
-              break
-            end
-            if new ~= head then
-              added = added - 1
-              if head then
-                call('ZREM', name, head)
-              end
-            end
-            if anew then
-              call('PEXPIRE', name, string.format('%d', math.ceil((first + 2 * keep - now) / 1000)))
-            end
-            if added == 0 then
-              found, head = place(name, now, text, 1), new
-            end
+            if type(added) == 'table' then break end
+            if new ~= head then added = added - 1 end
+            if head and new ~= head then call('ZREM', name, head) end
+            if anew then call('PEXPIRE', name, string.format('%d', math.ceil((first + 2 * keep - now) / 1000))) end
+            if added == 0 then found, head = place(name, now, text, 1), new end
           until added > 0
-          for hit = 1, found[#found - 1] ~= nowScore and entries or 0 do
-            local time = read('>I7', found[2 * hit])
-            if time ~= now + done + hit - 1 then
+          for hit = 0, found[#found - 1] ~= nowScore and entries - 1 or -1 do
+            local time = read('>I7', found[2 * hit + 2])
+            if time ~= now + done + hit then
               late = late or {}
-              late[#late + 1], late[#late + 2], late[#late + 3], late[#late + 4] = index, i - 1, done + hit - 1, time
+              late[#late + 1], late[#late + 2], late[#late + 3], late[#late + 4] = index, i - 1, done + hit, time
             end
           end
         end
@@ -239,12 +220,10 @@ for run = 1, #ARGV do
           failure = added.err
           break
         end
-        if left > 0 and removes then
-          call('ZREMRANGEBYRANK', name, '1', left == 1 and '1' or string.format('%d', left))
-        end
         if cost > 0 then
+          if left > 0 and removes then call('ZREMRANGEBYRANK', name, '1', left == 1 and '1' or string.format('%d', left)) end
           used, oldest = used + hits * cost, oldest and oldest < first and oldest or first
-          logs[b - 6], logs[b - 1] = used, oldest
+          if n > 1 then logs[b - 6], logs[b - 1] = used, oldest end
         end
       end
 
@@ -253,20 +232,14 @@ for run = 1, #ARGV do
       else
         reply[size + 1], size, rest, done = hits, size + 1, (hits == 0 or kind == 'm' or kind == 'p') and 0 or rest - hits, done + hits
         for i = 1, n do
-          if n > 1 then
-            used, oldest, window = logs[12 * i - 6], logs[12 * i - 1], logs[12 * i - 10]
-          end
+          if n > 1 then used, oldest, window = logs[12 * i - 6], logs[12 * i - 1], logs[12 * i - 10] end
           reply[size + 1], reply[size + 2], size = used, oldest and oldest + window - now or 0, size + 2
         end
-        for i = 1, hits == 0 and n or 0 do
-          reply[size + 1], size = logs[12 * i], size + 1
-        end
+        for i = 1, hits == 0 and n or 0 do reply[size + 1], size = logs[12 * i], size + 1 end
       end
     end
     key, index = key + n, index + 1
   end
 end
-for i = 1, late and #late or 0 do
-  reply[size + i] = late[i]
-end
+for i = 1, late and #late or 0 do reply[size + i] = late[i] end
 return reply

@@ -132,8 +132,8 @@ func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
 //
 // Refund a Decision once. There is nothing to give back, and no error, if d was refused, has
 // been refunded before or took units that have left the window or were reset. Redis knows a call
-// by its microsecond and its units: to refund twice gives back another call's units if that one
-// was given the same microsecond in between, which takes a clock that was set back. key must be
+// by its microsecond and its units: to refund twice can give back another call's units, if that
+// one was given the same microsecond in between, as after the clock was set back. key must be
 // the key of the call, otherwise the error is [ErrInvalidKey], and d as the call returned it,
 // otherwise [ErrDecisionChanged]. Any Limiter over the same
 // store can refund, in the process that made the call. The other errors are

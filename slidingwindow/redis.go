@@ -80,13 +80,18 @@ type RedisConfig struct {
 //
 // # Logs
 //
-// A log is one sorted set, with one entry for each allowed call of the last window:
-// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 23 if
-// the call took several units, and about 112 bytes each beyond. It expires by itself, one
-// to two windows after the last allowed call. What a call costs Redis hardly grows with
-// the log, unless there are calls of several units in it: to count, a call then reads the
-// entries inside or outside of the window, whichever are fewer (an allowed call removes
-// those outside), and a refusal those that must leave before the cost fits.
+// A log is one sorted set, with one entry for each allowed call of the last window and one
+// more for the whole: about 20 bytes each up to 127 calls (the server's
+// zset-max-listpack-entries less one), 22 if the call took several units, and about 113 bytes
+// each beyond. It expires by itself, at most two windows after the last allowed call: its
+// time to live is set once a window. What a call costs Redis hardly grows with the log, unless
+// there are calls of several units in it: to count, a call then reads the entries that have left
+// the window (an allowed call removes them), and a refusal those that must leave before
+// the cost fits.
+//
+// A log of another format, as versions before v0.1.0 wrote, is foreign data, and never read
+// as one of this: calls of its key fail with ErrForeignData until it expires or is
+// reset. Another Prefix begins anew at once.
 //
 // # Cached refusals
 //
