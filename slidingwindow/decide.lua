@@ -1,13 +1,11 @@
--- decide.lua: decide a batch of calls. Each takes its cost from every limit of its key, or
--- from none; or only looks.
+-- decide.lua: decide a batch of calls. Each takes its cost from every limit of its key, or none.
 --
 -- KEYS     the log of each limit of each call, a sorted set; all in one slot
 -- ARGV     runs of calls that are alike, each as one text of big endian numbers
---            kind   1 byte: "t" take now; "p" peek; "m" take, in one entry, as many of the
---                   times as fit; "l" take for a time so far ahead of now; "w" take for the
---                   earliest time that fits and is not before the newest entry's, or refuse
---                   if that is further ahead
---            ahead  7 bytes: that far, us
+--            kind   1 byte: "t" take now; "p" peek; "m" take as many of the times as fit, in one
+--                   entry; "l" take for now and ahead; "w" take for the earliest time that fits
+--                   and is not before the newest entry's, or refuse if that is after now and ahead
+--            ahead  7 bytes: us
 --            calls  4 bytes: in this run, 1 or more
 --            times  4 bytes: how often each is made, 1 or more; for "w" 1
 --            n      1 byte: limits of each call, then n times
@@ -16,11 +14,10 @@
 --              cost    7 bytes: units of each time; 0 takes nothing and refuses nothing
 -- RETURNS  the time (us), then for each call
 --            granted  how often it was allowed, or would be, or -1 and the text of an error
---            n times  used (units, after this call), reset (us until the oldest counted hit
---                     leaves, 0 if there is none)
+--            n times  used (units, after this call), reset (us until the oldest hit leaves, or 0)
 --            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
 --            and that again for the other times, if some were granted and some were not
---          and for each entry whose time is not that of the batch plus the number of its hit
+--          and for each entry whose time is not the first value plus its hit
 --            call, limit, hit (each from 0), its time (us)
 --
 -- A log has one entry for each hit. Its score is the time of the hit (us). Its member is that
@@ -34,8 +31,7 @@
 --   next  the longest window since till was set, which keep will then be
 --   till  a hit later than this sets the time to live, to two windows, and keep and till
 --
--- For each call all is read before anything is written, because a script that fails does
--- not roll back. A refusal writes nothing. Not idempotent: it must not be sent again.
+-- A call reads all before it writes. A refusal writes nothing. Not idempotent: never send it twice.
 
 local call, read = redis.call, struct.unpack
 local clock = redis.call('TIME')
@@ -56,9 +52,7 @@ local function pass(key, rank, edge, need)
     for i = 1, size do
       local member = page[i]
       local time = member and (#member > 6 and struct.unpack('>I7', member) or 0)
-      if not time or time > edge and units >= need then
-        return time, last, rank - first, units
-      end
+      if not time or time > edge and units >= need then return time, last, rank - first, units end
       rank, units, last = rank + 1, units + (tonumber(string.sub(member, 8)) or 1), time
     end
     size = math.min(4 * size, 1024)
@@ -85,8 +79,7 @@ local key, index = 0, 0
 for run = 1, #ARGV do
   local kind, ahead, calls, times, n = read('>c1I7I4I4I1', ARGV[run])
   for i = 1, n do
-    local b = 12 * i
-    local max, window, cost = read('>I7I7I7', ARGV[run], 21 * i - 3)
+    local b, max, window, cost = 12 * i, read('>I7I7I7', ARGV[run], 21 * i - 3)
     logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 8] = max, window, cost, cost > 1 and nowMember .. string.format('%d', cost) or nowMember
   end
   for _ = 1, calls do
@@ -103,73 +96,42 @@ for run = 1, #ARGV do
         head, used, left, gone, extra, state, oldest = page[1], 0, 0, 0, 0, 0, nil
         if head then
           local mark, keep, next, till
-          if #head == 25 and (not first or #first > 6) then
-            mark, keep, next, till = read('>I4I7I7I7', head)
-          end
-          if mark ~= ones and mark ~= many then
-            failure = 'FOREIGN the sorted set is not a log'
-            break
-          end
+          if #head == 25 and (not first or #first > 6) then mark, keep, next, till = read('>I4I7I7I7', head) end
+          if mark ~= ones and mark ~= many then failure = 'FOREIGN the sorted set is not a log' break end
           used = call('ZCARD', name) - 1
-          if mark == many then
-            extra = -1 - call('ZSCORE', name, head)
-            used = used + extra
-          end
+          if mark == many then extra = -1 - call('ZSCORE', name, head) end
           if window <= next and now <= till then state = window == keep and 2 or 1 end
           oldest = first and read('>I7', first)
           if first and oldest <= now - window then
             local edge, second = now - window, page[3]
             left, gone = 1, mark == ones and 1 or tonumber(string.sub(first, 8)) or 1
             oldest = second and #second > 6 and read('>I7', second) or nil
-            if second and (oldest or 0) <= edge then
-              if mark == ones then
-                left = call('ZCOUNT', name, '0', string.format('%d', edge))
-                gone, oldest = left, pass(name, left + 1, 0, 0)
-              else
-                oldest, second, left, gone = pass(name, 1, edge, 0)
-              end
-            end
-            used = used - gone
+            if second and (oldest or 0) <= edge and mark == ones then
+              left = call('ZCOUNT', name, '0', string.format('%d', edge))
+              gone, oldest = left, pass(name, left + 1, 0, 0)
+            elseif second and (oldest or 0) <= edge then oldest, second, left, gone = pass(name, 1, edge, 0) end
           end
-        elseif page.err then
-          failure = page.err
-          break
-        end
-        if n > 1 then
-          logs[b - 7], logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1] = head, used, left, gone, extra, state, oldest
-        end
-        if used + cost * hits > max and cost > 0 then
-          hits = math.max(0, math.floor((max - used) / cost))
-        end
+          used = used + extra - gone
+        elseif page.err then failure = page.err break end
+        if n > 1 then logs[b - 7], logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1] = head, used, left, gone, extra, state, oldest end
+        if used + cost * hits > max and cost > 0 then hits = math.max(0, math.floor((max - used) / cost)) end
       end
-
       if not failure and (hits == 0 or kind == 'w') then
         for i = 1, n do
           local b, name, fits = 12 * i, KEYS[key + i], now
           if n > 1 then
-            max, window, cost = logs[b - 11], logs[b - 10], logs[b - 9]
-            used, left, extra, oldest = logs[b - 6], logs[b - 5], logs[b - 3], logs[b - 1]
+            max, window, cost, used, left, extra, oldest = logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 6], logs[b - 5], logs[b - 3], logs[b - 1]
           end
           local need = cost > 0 and used + cost - max or 0
-          if need > 0 and cost > max then
-            fits, ahead = now + window, -1 -- no wait helps
-          elseif need == 1 then
-            fits = oldest + window
-          elseif need > 0 then
-            local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
-            local _, last = pass(name, left + 1 + skip, 0, need - skip)
-            fits = last + window
-          end
-          if kind == 'w' and oldest and cost > 0 then
-            fits = math.max(fits, (read('>I7', call('ZRANGE', name, '-1', '-1')[1])))
-          end
+          local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
+          if need > 0 and cost > max then fits, ahead = now + window, -1 -- no wait helps
+          elseif need == 1 then fits = oldest + window
+          elseif need > 0 then fits = select(2, pass(name, left + 1 + skip, 0, need - skip)) + window end
+          if kind == 'w' and oldest and cost > 0 then fits = math.max(fits, (read('>I7', call('ZRANGE', name, '-1', '-1')[1]))) end
           logs[b], at = fits - now, math.max(at, fits)
         end
         hits = kind == 'w' and at - now <= ahead and 1 or 0
-      elseif kind == 'l' then
-        at = now + ahead
-      end
-
+      elseif kind == 'l' then at = now + ahead end
       for i = 1, hits > 0 and kind ~= 'p' and not failure and n or 0 do
         local b, name = 12 * i, KEYS[key + i]
         if n > 1 then
@@ -181,9 +143,7 @@ for run = 1, #ARGV do
         if state > 0 and hits == 1 and at == now and cost > 0 then
           if extra > 0 then
             added = redis.pcall('ZADD', name, string.format('%d', -extra - cost + (removes and gone - left or 0)), head, nowScore, member)
-          elseif cost == 1 then
-            added = redis.pcall('ZADD', name, nowScore, member)
-          end
+          elseif cost == 1 then added = redis.pcall('ZADD', name, nowScore, member) end
         end
         if added == 0 and cost > 0 then
           local entries, units = kind == 'm' and 1 or hits, kind == 'm' and cost * hits or cost
@@ -194,10 +154,7 @@ for run = 1, #ARGV do
             if head then mark, keep, next, till = read('>I4I7I7I7', head) end
             first = read('>I7', found[2])
             local anew = window > keep or last > till
-            if anew then
-              mark, keep = ones, math.max(next, window)
-              next, till = window, first + keep
-            end
+            if anew then mark, keep, next, till = ones, math.max(next, window), window, first + math.max(next, window) end
             removes = window == keep
             local beyond = extra + entries * (units - 1) - (removes and gone - left or 0)
             local new = struct.pack('>I4I7I7I7', beyond > 0 and many or mark, keep, math.max(next, window), till)
@@ -216,17 +173,13 @@ for run = 1, #ARGV do
             end
           end
         end
-        if added ~= 1 and type(added) == 'table' then
-          failure = added.err
-          break
-        end
+        if added ~= 1 and type(added) == 'table' then failure = added.err break end
         if cost > 0 then
           if left > 0 and removes then call('ZREMRANGEBYRANK', name, '1', left == 1 and '1' or string.format('%d', left)) end
           used, oldest = used + hits * cost, oldest and oldest < first and oldest or first
           if n > 1 then logs[b - 6], logs[b - 1] = used, oldest end
         end
       end
-
       if failure then
         reply[size + 1], reply[size + 2], size, rest = -1, failure, size + 2, 0
       else
