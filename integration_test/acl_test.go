@@ -134,9 +134,16 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 			}
 		}
 		if i == 0 {
+			for range 3 {
+				if _, err := limiter.Allow(ctx, "single units"); err != nil {
+					return fmt.Errorf("allow: %w", err)
+				}
+			}
 			time.Sleep(250 * time.Millisecond) // some have left the windows, and are trimmed
-			if _, err := limiter.Allow(ctx, key); err != nil {
-				return fmt.Errorf("allow after the window: %w", err)
+			for _, key := range []string{key, "single units"} {
+				if _, err := limiter.Allow(ctx, key); err != nil {
+					return fmt.Errorf("allow after the window: %w", err)
+				}
 			}
 		}
 		if err := limiter.Reset(ctx, key); err != nil {

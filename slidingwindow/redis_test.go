@@ -188,6 +188,28 @@ func TestPromise5_ALongerWindowKeepsTheKeyLonger(t *testing.T) {
 	assert.Greater(t, ttl, time.Hour.Milliseconds(), "the second hit counts for an hour")
 }
 
+// Two services that share a prefix and a name, as one that is being deployed does with itself.
+func TestPromise9_WindowsOfTwoStoresOfOnePrefixEachHold(t *testing.T) {
+	t.Parallel()
+	one, other := redistest.Client(t), redistest.Client(t)
+	prefix := redistest.Prefix(t, one)
+	config := slidingwindow.RedisConfig{Prefix: prefix, Timeout: 10 * time.Second}
+	hours, err := slidingwindow.NewRedisStore(one, config)
+	require.NoError(t, err)
+	moments, err := slidingwindow.NewRedisStore(other, config)
+	require.NoError(t, err)
+	hour := newLimiter(t, hours, slidingwindow.Limit{Name: "api", Max: 10, Window: time.Hour})
+	moment := newLimiter(t, moments, slidingwindow.Limit{Name: "api", Max: 5, Window: 5 * time.Millisecond})
+	for range 10 {
+		require.True(t, allow(t, hour, "k"))
+	}
+	for range 5 {
+		time.Sleep(20 * time.Millisecond) // so that all before have left the short window
+		require.True(t, allow(t, moment, "k"))
+		require.False(t, allow(t, hour, "k"), "0 more of the hour")
+	}
+}
+
 // The time to live is set once a window.
 func TestPromise5_ALogWithoutATimeToLiveGetsOneWithinAWindow(t *testing.T) {
 	t.Parallel()
