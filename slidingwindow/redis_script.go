@@ -199,6 +199,7 @@ func answer(kind byte, entries []joined, reply []rueidis.RedisMessage) error {
 // allowed together, or all that are left.
 type outcome struct {
 	entry   int
+	first   int64 // how many of the entry's calls come before
 	calls   []*call
 	granted int64 // 0 if they were refused
 	err     error
@@ -245,7 +246,7 @@ var (
 // entry appends what the reply says of the calls of an entry.
 func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 	for calls := e.calls; r.err == nil && len(calls) > 0; {
-		o := outcome{entry: index, calls: calls, granted: r.int()}
+		o := outcome{entry: index, first: int64(len(e.calls) - len(calls)), calls: calls, granted: r.int()}
 		switch {
 		case o.granted < 0:
 			text := r.take(1)
@@ -287,36 +288,32 @@ func (o *outcome) isSound(limits int) bool {
 
 // tell gives each call its decision.
 func (o *outcome) tell(kind byte, e *joined, now int64) {
-	first := len(e.calls) - len(o.calls) // the hits after those that were allowed before
-	if o.granted > 0 {
-		first = 0
-	}
 	for i, c := range o.calls {
 		if o.err != nil {
 			c.err = redisFailure(o.err)
 			continue
 		}
-		c.decision = o.decision(kind, e, int64(first+i), now)
+		c.decision = o.decision(kind, e, int64(i), now)
 	}
 }
 
-// decision is that of one hit of the entry.
-func (o *outcome) decision(kind byte, e *joined, hit, now int64) Decision {
+// decision is that of the i-th of its calls.
+func (o *outcome) decision(kind byte, e *joined, i, now int64) Decision {
 	granted := int64(0)
 	if o.granted > 0 && kind != kindPeek {
 		granted = e.cost
 	}
 	if len(e.limits) == 1 { // allocates nothing
-		return o.status(e, 0, hit, granted, now).decision(granted)
+		return o.status(e, 0, i, granted, now).decision(granted)
 	}
 	statuses := make([]Status, len(e.limits))
 	for limit := range statuses {
-		statuses[limit] = o.status(e, limit, hit, granted, now)
+		statuses[limit] = o.status(e, limit, i, granted, now)
 	}
 	return NewDecision(granted, statuses...)
 }
 
-func (o *outcome) status(e *joined, limit int, hit, granted, now int64) Status {
+func (o *outcome) status(e *joined, limit int, i, granted, now int64) Status {
 	value := func(at int) int64 {
 		n, _ := o.values[at].AsInt64()
 		return n
@@ -324,13 +321,13 @@ func (o *outcome) status(e *joined, limit int, hit, granted, now int64) Status {
 	status := Status{Limit: e.limits[limit], ResetAfter: time.Duration(value(2*limit+1)) * time.Microsecond}
 	used := value(2 * limit)
 	if o.granted > 0 {
-		used = max(0, used-(o.granted-1-hit)*granted) // without the hits after this one
+		used = max(0, used-(o.granted-1-i)*granted) // without the calls after this one
 	} else {
 		status.RetryAfter = time.Duration(value(2*len(e.limits)+limit)) * time.Microsecond
 	}
 	status.Remaining = max(0, status.Limit.Max-used)
 	if granted > 0 {
-		status.Receipt = now + hit // unless the reply names another time
+		status.Receipt = now + o.first + i // unless the reply names another time
 	}
 	return status
 }
