@@ -147,6 +147,7 @@ func leavesForeignSetsAlone(t *testing.T, limits []slidingwindow.Limit) {
 		"recent":            {now, "bobs"},
 		"alike":             {"100", looksLikeOurs},
 		"a header's length": {"-1", strings.Repeat("h", 25), now, "bobs"},
+		"nearly a header":   {"-1", "log1" + strings.Repeat("h", 30), now, "bobs board"},
 		"a log of old":      {now, olderOurs},
 		"a dear log of old": {"-1.5", "extra", now, olderOurs + "x2"},
 	} {

@@ -162,6 +162,10 @@ func TestScriptGivesWaitersPlacesInTime(t *testing.T) {
 	require.NoError(t, err)
 	assert.Greater(t, ttl, int64(180_000-10_000), "the log lives until the last place has left")
 
+	line := asked{name: "line", max: 3, window: time.Minute, cost: 1}
+	s.decide('l', 10*time.Second, 1, line)
+	assert.Equal(t, 10*time.Second+time.Microsecond, s.decide('w', time.Minute, 1, line).at[0].Sub(s.now), "behind the newest entry, although it fits now")
+
 	dear := asked{name: "dear", max: 2, window: time.Minute, cost: 3}
 	assert.Zero(t, s.decide('w', time.Hour, 1, dear).granted, "no wait helps")
 }

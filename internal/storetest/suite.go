@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Promise6_RetryAfterIsExact/several_limits", retryAfterOfSeveralLimits},
 		{"Promise8_ABadCallFailsAlone", badCallFailsAlone},
 		{"Promise9_EachWindowOfANameHolds", eachWindowHolds},
+		{"Promise9_EachWindowOfANameHolds/for_long", longWindowHoldsForLong},
 		{"Promise9_EachWindowOfANameHolds/then_the_log_forgets", unusedWindowsAreForgotten},
 		{"Promise9_EachWindowOfANameHolds/random", noWindowOfANameHoldsMoreThanMax},
 		{"Model", matchesModel},

@@ -34,6 +34,21 @@ func eachWindowHolds(t *testing.T, h Harness) {
 	}
 }
 
+// longWindowHoldsForLong has a short window come first whenever the log looks for the longest window
+// that is in use.
+func longWindowHoldsForLong(t *testing.T, h Harness) {
+	hour := h.limiter(t, slidingwindow.Limit{Name: "api", Max: 10, Window: time.Hour})
+	second := h.limiter(t, slidingwindow.Limit{Name: "api", Max: 5, Window: time.Second})
+	require.True(t, take(t, hour, "k", 1).Allowed)
+	for range 4 {
+		h.Advance(31 * time.Minute)
+		require.True(t, take(t, hour, "k", 3).Allowed)
+		h.Advance(30 * time.Minute)
+		require.True(t, take(t, second, "k", 1).Allowed)
+		assert.EqualValues(t, 6, remaining(t, hour, "k"), "three of the hour and one of the second")
+	}
+}
+
 // unusedWindowsAreForgotten uses a long window no longer: the log must not keep its hits for ever.
 func unusedWindowsAreForgotten(t *testing.T, h Harness) {
 	hour := h.limiter(t, slidingwindow.Limit{Name: "api", Max: 1000, Window: time.Hour})
