@@ -198,6 +198,11 @@ func TestScriptSettles(t *testing.T) {
 	exists, err := do(t, s.client, "EXISTS", s.prefix+"x").AsInt64()
 	require.NoError(t, err)
 	assert.Zero(t, exists, "an empty log is no key")
+
+	one := asked{name: "one", max: 10, window: time.Minute, cost: 1}
+	s.decide('t', 0, 1, one)
+	s.settle(one, s.now, 1, 5)
+	assert.Equal(t, []int64{5}, s.decide('p', 0, 1, one).used, "a log of single units no longer")
 }
 
 // TestPromise1_NoWindowHoldsMoreThanMaxWithEntriesAheadOfTheClock mixes calls of every kind, with two
