@@ -184,7 +184,7 @@
 //
 // The user of the URL needs no more than these rights, rl being redis.prefix:
 //
-//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping
+//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zscore +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping
 //
 // In a cluster it needs these as well, or calls for a slot that is being moved fail:
 //
