@@ -93,7 +93,7 @@ type Config struct {
 	Headers Headers
 
 	// Status has the statuses of refusals and failures.
-	// Optional. Defaults to 429, 403 and 503.
+	// Optional. Defaults to 429, 403, 503 and 499.
 	Status StatusCodes
 
 	// Message is the body of a refusal: any value that encodes as JSON, except as null, or a
@@ -130,9 +130,8 @@ type Config struct {
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
-	// A client that went away is not an outage, and an alert should not take it for one:
-	//
-	//	gone := errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+	// A client that went away is not an outage, and an alert should not take it for one: its
+	// err has Status.Left.
 	//
 	// The handler returns err, or another error, or writes a response. If it does
 	// none of these, err is returned all the same. There is no way for it to let
@@ -168,6 +167,11 @@ type StatusCodes struct {
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
+
+	// Left is the status if the KeyFunc, Cost, Limits or a Store of your own gave up because
+	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
+	// (StatusClientLeft).
+	Left int
 }
 
 // DefaultConfig has the default settings, to copy and complete with a Limiter. It is
@@ -191,6 +195,7 @@ func (config Config) withDefaults() Config {
 		{&config.Status.Refused, http.StatusTooManyRequests},
 		{&config.Status.NoKey, http.StatusForbidden},
 		{&config.Status.Failed, http.StatusServiceUnavailable},
+		{&config.Status.Left, StatusClientLeft},
 	} {
 		if *status.code == 0 {
 			*status.code = status.byDefault
@@ -221,6 +226,7 @@ func (config Config) validate() error {
 		code  int
 	}{
 		{"Refused", config.Status.Refused}, {"NoKey", config.Status.NoKey}, {"Failed", config.Status.Failed},
+		{"Left", config.Status.Left},
 	} {
 		if !isFailureStatus(status.code) {
 			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")

@@ -10,8 +10,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -86,10 +88,19 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	get(newEcho(limit, limit))
 	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
 
-	// Two limiters with limits of one name share a count; two plans of one limiter do not.
-	sameName, logSameName := logged(echomw.Config{Limiter: newLimiter(t, clock, slidingwindow.Limit{Name: "api", Max: 7, Window: time.Hour})})
-	get(newEcho(byRoute, echomw.RateLimiter(limiter), sameName))
+	// Two limiters with limits of one name share a count on one store, and on two they do not.
+	hour := slidingwindow.Limit{Name: "api", Max: 7, Window: time.Hour}
+	sameName, logSameName := logged(echomw.Config{Limiter: newLimiterOn(t, limiter.Store(), hour)})
+	apart, logApart := logged(echomw.Config{Limiter: newLimiter(t, clock, hour)})
+	get(newEcho(byRoute, echomw.RateLimiter(limiter), apart, sameName))
 	assert.Equal(t, 1, strings.Count(logSameName.String(), "\n"))
+	assert.Empty(t, logApart.String())
+	uncomparable := func() *slidingwindow.Limiter {
+		return newLimiterOn(t, storeWithoutIdentity{limiter.Store(), nil}, hour)
+	}
+	get(newEcho(echomw.RateLimiter(uncomparable()), echomw.RateLimiter(uncomparable()))) // and does not panic
+
+	// Two plans of one limiter do not, either.
 	plan := func(name string) (echo.MiddlewareFunc, *strings.Builder) {
 		return logged(echomw.Config{Limiter: limiter, Limits: func(echo.Context) ([]slidingwindow.Limit, error) {
 			return []slidingwindow.Limit{{Name: name, Max: 5, Window: time.Hour}}, nil
@@ -99,6 +110,30 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	b, logB := plan("b")
 	get(newEcho(a, b))
 	assert.Empty(t, logA.String()+logB.String())
+}
+
+// storeWithoutIdentity is of a type that == panics on.
+type storeWithoutIdentity struct {
+	slidingwindow.Store
+	_ []int
+}
+
+// Two prefixes on one Redis are two stores, of which each counts once.
+func TestPrefixesOnOneRedisCountApart(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	limiterOn := func(prefix string) *slidingwindow.Limiter {
+		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix})
+		require.NoError(t, err)
+		return newLimiterOn(t, store, api(10))
+	}
+	first, logFirst := logged(echomw.Config{Limiter: limiterOn(redistest.Prefix(t, client))})
+	second, logSecond := logged(echomw.Config{Limiter: limiterOn(redistest.Prefix(t, client))})
+	assert.Equal(t, []string{`"api";r=9;t=900`}, get(newEcho(second)).Header().Values("RateLimit"))
+	assert.Equal(t, 200, get(newEcho(first, second)).Code)
+	assert.Empty(t, logFirst.String()+logSecond.String())
+	get(newEcho(second, second))
+	assert.Equal(t, 1, strings.Count(logSecond.String(), "counted twice"))
 }
 
 func preflight(e *echo.Echo, origin string) int {
