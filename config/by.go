@@ -10,11 +10,11 @@ const (
 	partSeparator = "+"
 	hashedPart    = "hashed:"
 
-	byRule = "ip, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+	byRule = "ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 )
 
 var (
-	bareParts  = []string{"ip", "route"}
+	bareParts  = []string{"ip", "route", "pattern"}
 	tokenParts = []string{"header", "cookie"} // their names are tokens
 	namedParts = []string{"query", "param", "form"}
 )
@@ -51,6 +51,9 @@ func (s *settings) by(key string) string {
 
 // partFault says what is wrong with a part, without its "hashed:"; "" if nothing is.
 func partFault(part string) string {
+	if name, ok := strings.CutPrefix(part, "ip:header:"); ok {
+		part = "header:" + name
+	}
 	kind, name, isNamed := strings.Cut(part, ":")
 	takesToken, takesText := slices.Contains(tokenParts, kind), slices.Contains(namedParts, kind)
 	switch {

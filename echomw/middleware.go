@@ -50,7 +50,8 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{Config: config, plans: plans, episodes: episodes, byPeer: countsByIP(config.KeyFunc)}
+	g := &gate{Config: config, plans: plans, episodes: episodes}
+	g.KeyFunc = watched(config.KeyFunc, &watch{logger: g.logger})
 	g.settles = config.SkipFailed || config.SkipSuccessful || config.CountIf != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error { return g.serve(c, next) }
@@ -63,10 +64,9 @@ type gate struct {
 	plans    *plans
 	episodes *episodes
 	settles  bool // some requests are given back
-	byPeer   bool // the key has the IP address
 
-	proxy, twice, preflight, badMessage, keyless once
-	refunds, shadows                             trouble
+	twice, preflight, badMessage, keyless once
+	refunds, shadows                      trouble
 }
 
 func (g *gate) logger() *slog.Logger {
@@ -124,7 +124,6 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 // free. The failure is never an untyped nil by mistake: the absence of an error is not a
 // decision.
 func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
-	g.warnOfProxy(c)
 	key, err := g.KeyFunc.Key(c)
 	if err == nil && key == "" {
 		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
