@@ -107,9 +107,17 @@ type Config struct {
 	// refusals share the value, so nothing may change it.
 	//
 	// Optional. Defaults to an application/problem+json (RFC 9457) of the type
-	// quota-exceeded. The Content-Type is then set before the HTTPErrorHandler runs: one
-	// that sends a body of its own must set its own.
+	// quota-exceeded, which is the Content-Type where this document is the body.
 	Message any
+
+	// DrainRefused is how many bytes of the body of a refused request are read, for 5 seconds
+	// at most, after the refusal was sent: of a body up to that size, or of unknown size. Without it net/http
+	// reads 256 KB and closes the connection, and clients that write all of a larger body before they
+	// read may not see the refusal. It is for routes that take uploads: each refusal may
+	// then cost that much traffic, and a connection for that long. Requests with Expect:
+	// 100-continue, those of HTTP/2, and refusals without a body are left alone.
+	// Optional. Defaults to 0: none is read.
+	DrainRefused int64
 
 	// DenyHandler answers a refused request in place of the middleware. The headers of
 	// the refusal are set already, but not the status. It writes a response, or
@@ -143,7 +151,7 @@ type Config struct {
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
 	// without a refusal of the key by this middleware of this process, or the Reason
-	// differs. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// differs; ReasonLimited and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
@@ -231,6 +239,9 @@ func (config Config) validate() error {
 		if !isFailureStatus(status.code) {
 			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")
 		}
+	}
+	if config.DrainRefused < 0 {
+		fault("Config.DrainRefused", strconv.FormatInt(config.DrainRefused, 10), "0 or more bytes")
 	}
 	rules := 0
 	for _, set := range []bool{config.SkipFailed, config.SkipSuccessful, config.CountIf != nil} {

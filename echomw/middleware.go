@@ -30,7 +30,7 @@ func RateLimiterWithConfig(config Config) echo.MiddlewareFunc {
 
 // ToMiddleware returns middleware with these settings, or an error that names every
 // setting that is wrong, those of the Keyer included; each matches [ErrInvalidConfig]. The
-// middleware asks the limiter once for each request, with the request's context. It may be
+// middleware asks the limiter once for each request. It may be
 // used on several routes, and several limiters may be used on one route: the first to refuse
 // ends the request, and what the ones before it counted stays counted.
 //
@@ -165,6 +165,7 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 	retryAfter := setRetryAfter(header, t.decision.RetryAfter)
 	r.told.write(header, r.turns, retryAfter)
 	forbidStoring(header)
+	g.drainAfter(c)
 	if g.DenyHandler != nil {
 		if done, err := answered(c, g.DenyHandler(c, t.decision)); done {
 			return err
