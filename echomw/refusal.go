@@ -63,13 +63,13 @@ func (g *gate) refusal(c echo.Context, d slidingwindow.Decision, retryAfter int6
 	}
 	status := g.Status.Refused
 	if message == nil {
-		body := &defaultBody{problem: problem{
+		body := newDefaultBody(problem{
 			Type:             problemType,
 			Title:            problemTitle,
 			Status:           status,
 			Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
 			ViolatedPolicies: refusedBy(&d),
-		}}
+		})
 		body.typeIn(c)
 		message = body
 	}

@@ -31,13 +31,19 @@ type problem struct {
 // not a part of it.
 type defaultBody struct {
 	problem problem
+	text    []byte // of the problem, as JSON
 	encoded atomic.Bool
+}
+
+func newDefaultBody(p problem) *defaultBody {
+	text, _ := json.Marshal(p) // text and a number cannot fail
+	return &defaultBody{problem: p, text: text}
 }
 
 // MarshalJSON implements [json.Marshaler]. It may be called for a log as well.
 func (b *defaultBody) MarshalJSON() ([]byte, error) {
 	b.encoded.Store(true)
-	return json.Marshal(b.problem)
+	return b.text, nil
 }
 
 // String keeps the document out of log lines: echo.HTTPError prints its message.
@@ -87,7 +93,9 @@ func (w *bodyTyper) release() {
 }
 
 func (b *defaultBody) is(body []byte) bool {
-	own, err := json.Marshal(b.problem)
+	if bytes.Equal(bytes.TrimSpace(body), b.text) {
+		return true
+	}
 	var compact bytes.Buffer // Echo indents on demand
-	return err == nil && json.Compact(&compact, body) == nil && bytes.Equal(compact.Bytes(), own)
+	return json.Compact(&compact, body) == nil && bytes.Equal(compact.Bytes(), b.text)
 }
