@@ -9,6 +9,7 @@ import (
 const (
 	partSeparator = "+"
 	hashedPart    = "hashed:"
+	headerAddress = "ip:header:" // an address that a proxy puts into a header
 
 	byRule = "ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 )
@@ -51,7 +52,7 @@ func (s *settings) by(key string) string {
 
 // partFault says what is wrong with a part, without its "hashed:"; "" if nothing is.
 func partFault(part string) string {
-	if name, ok := strings.CutPrefix(part, "ip:header:"); ok {
+	if name, ok := strings.CutPrefix(part, headerAddress); ok {
 		part = "header:" + name
 	}
 	kind, name, isNamed := strings.Cut(part, ":")

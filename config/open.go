@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
@@ -18,7 +19,7 @@ const retryEvery = 250 * time.Millisecond
 
 // Store is the store of a configuration, ready to use. Make one with [Redis.Open].
 type Store struct {
-	*slidingwindow.GuardedStore
+	*guard.Store
 
 	redis *lateRedis // nil if the limits are kept in memory
 }
@@ -27,7 +28,7 @@ type Store struct {
 // connection as [Redis.Connect] makes it, or with memory:// one within this process. One is
 // enough for a program: share it, and Close it after the last call.
 //
-// Its errors are those of Connect. But if r.OnFailure is not FailClosed, and what keeps it from
+// Its errors are those of Connect. But if r.OnFailure is not guard.Closed, and what keeps it from
 // connecting passes by itself (nobody answers there, or Redis is loading its data), it returns a
 // store that does without Redis, as in any other outage, and connects when Redis is there, in the
 // background. What somebody must mend, such as a wrong password or certificate, is an
@@ -39,35 +40,35 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		guarded, err := slidingwindow.NewGuardedStore(memory, slidingwindow.GuardConfig{Logger: r.Logger})
+		guarded, err := guard.New(memory, guard.Config{Logger: r.Logger})
 		if err != nil {
 			return nil, err
 		}
-		return &Store{GuardedStore: guarded}, nil
+		return &Store{Store: guarded}, nil
 	}
 	late := &lateRedis{config: r}
-	guard := slidingwindow.GuardConfig{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
-	if r.OnFailure == slidingwindow.FallBack {
+	policy := guard.Config{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
+	if r.OnFailure == guard.Fallback {
 		memory, err := memory.New(memory.Config{})
 		if err != nil {
 			return nil, err
 		}
-		guard.Fallback = memory
+		policy.Fallback = memory
 	}
-	guarded, err := slidingwindow.NewGuardedStore(late, guard)
+	guarded, err := guard.New(late, policy)
 	if err != nil {
 		return nil, err
 	}
 	if err = late.open(ctx); err != nil {
 		return nil, err
 	}
-	return &Store{GuardedStore: guarded, redis: late}, nil
+	return &Store{Store: guarded, redis: late}, nil
 }
 
 // Available tells whether Redis is asked for decisions, for metrics; see
-// [slidingwindow.GuardedStore]. With memory:// it is always true.
+// [guard.Store]. With memory:// it is always true.
 func (s *Store) Available() bool {
-	return s.GuardedStore.Available() && (s.redis == nil || s.redis.now.Load() != nil)
+	return s.Store.Available() && (s.redis == nil || s.redis.now.Load() != nil)
 }
 
 // Ping asks Redis for an answer, for a health check. Its error says why there is none, and
@@ -122,7 +123,7 @@ func (l *lateRedis) open(ctx context.Context) error {
 	}
 	m := newMonitor(l.config.server(), l.config.logger())
 	err := l.connect(ctx, m)
-	mayBeLate := l.config.OnFailure != "" && l.config.OnFailure != slidingwindow.FailClosed
+	mayBeLate := l.config.OnFailure != "" && l.config.OnFailure != guard.Closed
 	if err == nil || !mayBeLate || !m.outage || ctx.Err() != nil {
 		return err
 	}
@@ -192,6 +193,14 @@ func (l *lateRedis) close() {
 	}
 }
 
+// Part implements [slidingwindow.Parted].
+func (l *lateRedis) Part(key string) string {
+	if connected := l.now.Load(); connected != nil {
+		return connected.Part(key)
+	}
+	return ""
+}
+
 // Take implements [slidingwindow.Store].
 func (l *lateRedis) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
 	store, err := l.connected()
@@ -232,4 +241,4 @@ func (m *monitor) again() *monitor {
 	return next
 }
 
-var _ slidingwindow.Store = (*lateRedis)(nil)
+var _ slidingwindow.Parted = (*lateRedis)(nil)

@@ -18,12 +18,27 @@ const (
 	// this time; until then all calls fail. It bounds the login, too.
 	defaultWriteTimeout = 2 * time.Second
 
+	// A batch of 256 calls takes about 20 kB to ask for, and 10 kB to answer.
+	bufferSize = 32 << 10
+	ringScale  = 8 // 256 commands
+
+	poolCleanup = 30 * time.Second
+	poolMinSize = 2
+
 	// As rueidis advises: a client that misses one message about a fail-over would
 	// else stay with the old master.
 	sentinelRefresh = 5 * time.Second
 )
 
 func (s *server) isTLS() bool { return s.scheme == "rediss" }
+
+// speaksTLS tells whether the server at an address does.
+func (s *server) speaksTLS(addr string) bool {
+	if s.isSentinel(addr) {
+		return s.sentinelTLS
+	}
+	return s.isTLS()
+}
 
 // timeout bounds connecting to one address, TLS included.
 func (s *server) timeout() time.Duration {
@@ -56,12 +71,18 @@ func (s *server) option() rueidis.ClientOption {
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
 
-		// A call that is given up before its answer else closes its connection, and
-		// when Redis hangs waits up to a second for that.
-		AlwaysPipelining: true,
+		// A store has a connection for each batch under way, 2 to 32. They are closed when they
+		// are no longer needed. The client's own default is 1 MiB of buffers for each, and room
+		// for 1,024 commands to wait.
+		ReadBufferEachConn:  bufferSize,
+		WriteBufferEachConn: bufferSize,
+		RingScaleEachConn:   ringScale,
+		BlockingPoolCleanup: poolCleanup,
+		BlockingPoolMinSize: poolMinSize,
 	}
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
 	if s.isTLS() {
-		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
+		option.TLSConfig = tlsConfig
 	}
 	if s.masterSet != "" {
 		option.Sentinel = rueidis.SentinelOption{
@@ -70,8 +91,10 @@ func (s *server) option() rueidis.ClientOption {
 			Password:                s.sentinelPassword,
 			ClientName:              s.clientName,
 			Dialer:                  option.Dialer,
-			TLSConfig:               option.TLSConfig,
 			TopologyRefreshInterval: sentinelRefresh,
+		}
+		if s.sentinelTLS {
+			option.Sentinel.TLSConfig = tlsConfig
 		}
 	}
 	return option

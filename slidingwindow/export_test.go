@@ -74,12 +74,12 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 			p = req.planned()
 			plans[&req.Limits[0]] = p
 		}
-		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, done: make(chan struct{}, 1)}
+		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, turns: make(chan turn, 1)}
 	}
-	s.decideTogether(ctx, calls)
+	s.decide(ctx, s.client, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
-		<-c.done
+		<-c.turns
 		c.decision.takenFrom(requests[i].Key)
 		decisions[i], errs[i] = c.decision, c.err
 	}

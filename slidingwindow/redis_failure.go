@@ -13,40 +13,45 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
 	}
-	// Not by the caller's context: one that ends would also end the connecting that other
-	// callers wait for.
-	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	bound := &boundContext{Context: context.Background(), deadline: s.deadline(ctx)}
+	if ctx.Done() == nil {
+		defer bound.stop()
+		return s.failure(ctx, call(bound))
+	}
+	// A command in flight cannot be left when ctx ends. So a goroutine of its own makes it.
 	result := make(chan error, 1)
 	go func() {
-		defer cancel()
+		defer bound.stop()
 		result <- call(bound)
 	}()
+	patience := time.NewTimer(time.Until(bound.deadline))
+	defer patience.Stop()
 	select {
 	case err := <-result:
-		return s.failure(ctx, bound, err)
+		return s.failure(ctx, err)
 	case <-ctx.Done():
 		return ContextEnded(ctx)
-	case <-bound.Done():
+	case <-patience.C:
+		return s.failure(ctx, context.DeadlineExceeded)
 	}
-	// It has just ended, or it waits, as rueidis does for another call's connecting,
-	// whatever its own context says.
-	select {
-	case err := <-result:
-		return s.failure(ctx, bound, err)
-	default:
-		return s.failure(ctx, bound, context.DeadlineExceeded)
+}
+
+// deadline is when a call that is made now ends, unless ctx says so itself.
+func (s *RedisStore) deadline(ctx context.Context) time.Time {
+	deadline := time.Now().Add(s.timeout)
+	if callers, has := ctx.Deadline(); has && ctx.Done() == nil && callers.Before(deadline) {
+		return callers
 	}
+	return deadline
 }
 
 // failure names the error of a call to Redis that the caller's context and the store's
 // timeout bounded.
-func (s *RedisStore) failure(ctx, bound context.Context, err error) error {
-	// rueidis gives up a little before the deadline when it knows that it cannot meet it.
-	late := errors.Is(err, context.DeadlineExceeded)
+func (s *RedisStore) failure(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil, late && endsFirst(ctx, bound):
+	case hasEnded(ctx): // the first thing to tell the caller
 		return ContextEnded(ctx)
 	default:
 		return s.commandFailure(err)
@@ -66,21 +71,16 @@ func lateFailure(timeout time.Duration, err error) error {
 }
 
 func redisFailure(err error) error {
-	switch {
-	case errors.Is(err, ErrStoreUnavailable):
+	if errors.Is(err, ErrStoreUnavailable) {
 		return err
-	case isForeignData(err):
+	}
+	if reply := newReplyError(err); reply != nil {
+		err = reply
+	}
+	if isForeignData(err) {
 		return fmt.Errorf("%w: %w", ErrForeignData, err)
 	}
 	return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)
-}
-
-// endsFirst tells whether the caller's deadline, not the store's timeout, bounds the
-// call.
-func endsFirst(caller, bound context.Context) bool {
-	callers, has := caller.Deadline()
-	bounds, _ := bound.Deadline()
-	return has && !callers.After(bounds)
 }
 
 // isForeignData tells whether Redis or the script found no log under the key. The

@@ -9,31 +9,43 @@ import (
 )
 
 // group joins the calls of one process that are made at the same time into batches, as
-// databases commit transactions in groups. While batches are under way the next one gathers.
-// Nothing ever waits for a timer, and a lone caller for nobody: but before a batch is closed,
-// the goroutines that are ready to run have their turn. They are those that the last reply
-// woke, whose next calls would else be just too late, and each command costs Redis and the
-// client more than the calls in it.
+// databases commit transactions in groups. It has no goroutine of its own: the first call of a
+// batch leads it. The leader sends the batch, ends the calls in it, and names the first of
+// those that came meanwhile to lead the next batch. So a lone call is sent and answered in its
+// caller's goroutine.
+//
+// Nothing waits for a timer. But where calls share commands, the goroutines that are ready to
+// run have their turn before a batch is closed: they are those that the last reply woke. Their
+// next calls would come just too late, and each command costs Redis and the client more than
+// the calls in it.
 type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
 	timeout time.Duration
 
 	mu        sync.Mutex
-	flying    int     // goroutines that send
-	gathering int     // those of them that will take the calls that wait
-	lone      int     // calls under way that must not share a command
+	flying    int     // batches that are led, sent or not
+	gathering bool    // a leader has not closed its batch yet
+	shared    bool    // the last batch was of several calls
 	waiting   []*call // for the next batch, in the order of their arrival
 	closed    bool
 	idle      sync.Cond // when nothing is under way and nothing waits
+	trip      roundTrip
 }
 
-// groupLimits bound what is under way. The figures were found by measurement; see
-// internal/benchmark.
+// groupLimits bound what is under way.
 type groupLimits struct {
-	batches int
+	batches int // 0: as the network demands, see batchesFor
 	size    int // calls in a batch
 }
+
+// turn is what a waiting call is told.
+type turn bool
+
+const (
+	decided turn = false // there is a decision or an error
+	leads   turn = true  // the call leads the next batch
+)
 
 func newGroup(limits groupLimits, timeout time.Duration, send func(context.Context, []*call)) *group {
 	g := &group{limits: limits, timeout: timeout, send: send}
@@ -43,16 +55,9 @@ func newGroup(limits groupLimits, timeout time.Duration, send func(context.Conte
 
 var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
 
-// do decides a call. It returns when the call is decided, or when ctx ends or the timeout has
-// passed: a call that was not sent by then never is.
-//
-// The call, from newCall, is the group's from then on.
-//
-// What is sent goes by a context of its own: one that ends would also end the connecting
-// that other callers wait for.
-//
-// alone keeps other calls out of its command.
-func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bool) (Decision, error) {
+// do decides c, which it takes over. It returns when c is decided, when ctx ends, or at the
+// deadline. A call that was not sent by then never is.
+func (g *group) do(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
 	g.mu.Lock()
 	switch {
 	case g.closed:
@@ -61,96 +66,113 @@ func (g *group) do(ctx context.Context, c *call, timeout time.Duration, alone bo
 	case ctx.Err() != nil:
 		g.mu.Unlock()
 		return Decision{}, ContextEnded(ctx)
-	case alone:
-		g.lone++
-		go g.flyAlone(c)
-	default:
-		g.waiting = append(g.waiting, c)
-		g.next()
 	}
+	g.waiting = append(g.waiting, c)
+	leader := g.leader()
 	g.mu.Unlock()
+	if leader == c {
+		return g.lead(ctx, c, deadline)
+	}
+	if leader != nil {
+		leader.turns <- leads
+	}
+	return g.await(ctx, c, deadline)
+}
 
-	c.patience.Reset(timeout)
-	var err error
+// leader names the first call that waits to lead a batch, if one more may be under way; else
+// it returns nil. mu is held.
+func (g *group) leader() *call {
+	for len(g.waiting) > 0 && g.waiting[0].left {
+		g.dropFirst(1)
+	}
+	if len(g.waiting) == 0 || g.gathering || g.flying >= g.limits.batchesFor(g.trip.fastest()) {
+		return nil
+	}
+	g.flying++
+	g.gathering = true
+	g.waiting[0].leading = true
+	return g.waiting[0]
+}
+
+// await waits until c is decided, or leads.
+func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
+	c.patience.Reset(time.Until(deadline))
 	select {
-	case <-c.done:
+	case t := <-c.turns:
 		c.patience.Stop()
-		d := c.decision
-		err = c.err
-		c.release()
-		if err == nil {
-			return d, nil
+		if t == leads {
+			return g.lead(ctx, c, deadline)
 		}
+		return c.result(ctx)
 	case <-ctx.Done():
 		c.patience.Stop()
-		g.withdraw(c)
+		g.leave(c)
+		return Decision{}, ContextEnded(ctx)
 	case <-c.patience.C:
-		g.withdraw(c)
-		err = lateFailure(g.timeout, context.DeadlineExceeded)
+		g.leave(c)
+		if hasEnded(ctx) { // the first thing to tell the caller
+			return Decision{}, ContextEnded(ctx)
+		}
+		return Decision{}, lateFailure(g.timeout, context.DeadlineExceeded)
 	}
-	if hasEnded(ctx) { // which is the first thing to tell the caller
-		err = ContextEnded(ctx)
-	}
-	return Decision{}, err
 }
 
-// hasEnded tells whether ctx has ended, or its timer is only late to say so.
-func hasEnded(ctx context.Context) bool {
-	deadline, has := ctx.Deadline()
-	return ctx.Err() != nil || has && !time.Now().Before(deadline)
-}
+// lead closes a batch, with c in it, and sends it. It does so in this goroutine if that
+// returns in time for c: a command in flight cannot be left when ctx ends, and others may have
+// more time than c.
+func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
+	g.mu.Lock()
+	c.leading = false
+	if g.shared || len(g.waiting) > 1 {
+		g.mu.Unlock()
+		runtime.Gosched()
+		g.mu.Lock()
+	}
+	calls := g.gather()
+	g.shared = len(calls) > 1
+	g.gathering = false
+	g.appoint() // if there were too many for one batch
+	g.mu.Unlock()
 
-// next sees to it that the calls that wait are sent, as soon as one more batch may be under
-// way. mu is held.
-func (g *group) next() {
+	full := time.Now().Add(g.timeout)
 	switch {
-	case len(g.waiting) > 0 && g.gathering == 0 && g.flying < g.limits.batches:
-		g.flying++
-		g.gathering++
-		go g.fly()
-	case len(g.waiting) == 0 && g.flying == 0 && g.lone == 0:
+	case ctx.Done() != nil, len(calls) > 1 && full.Sub(deadline) > g.timeout/2:
+		go g.fly(calls, full)
+		return g.await(ctx, c, deadline)
+	default:
+		g.fly(calls, deadline)
+		<-c.turns
+		return c.result(ctx)
+	}
+}
+
+// fly sends a batch.
+func (g *group) fly(calls []*call, deadline time.Time) {
+	bound := boundContext{Context: context.Background(), deadline: deadline}
+	began := time.Now()
+	g.send(&bound, calls)
+	took := time.Since(began)
+	bound.stop()
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.trip.note(began, took)
+	g.flying--
+	g.appoint()
+}
+
+// appoint tells the leader of the next batch, if there may be one. mu is held.
+func (g *group) appoint() {
+	if leader := g.leader(); leader != nil {
+		leader.turns <- leads
+	}
+	if len(g.waiting) == 0 && g.flying == 0 {
 		g.idle.Broadcast()
 	}
 }
 
-// flyAlone sends one call.
-func (g *group) flyAlone(c *call) {
-	g.dispatch([]*call{c})
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.lone--
-	g.next()
-}
-
-func (g *group) dispatch(calls []*call) {
-	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
-	defer cancel()
-	g.send(ctx, calls)
-}
-
-// fly sends batch after batch, until nothing waits.
-func (g *group) fly() {
-	for {
-		runtime.Gosched()
-		g.mu.Lock()
-		calls := g.gather()
-		g.gathering--
-		if len(calls) == 0 {
-			g.flying--
-			g.next()
-			g.mu.Unlock()
-			return
-		}
-		g.next() // if there were too many for one batch
-		g.mu.Unlock()
-		g.dispatch(calls)
-		g.mu.Lock()
-		g.gathering++
-		g.mu.Unlock()
-	}
-}
-
-// gather takes the next batch from those who wait, and forgets who has left. mu is held.
+// gather takes the next batch from the calls that wait, and forgets those that left. mu is
+// held.
 func (g *group) gather() []*call {
 	var calls []*call
 	taken := 0
@@ -159,17 +181,27 @@ func (g *group) gather() []*call {
 			calls = append(calls, c)
 		}
 	}
-	if g.waiting = g.waiting[taken:]; len(g.waiting) == 0 {
-		g.waiting = nil
-	}
+	g.dropFirst(taken)
 	return calls
 }
 
-// withdraw keeps a call from being sent, if it was not yet.
-func (g *group) withdraw(c *call) {
+func (g *group) dropFirst(n int) {
+	if g.waiting = g.waiting[n:]; len(g.waiting) == 0 {
+		g.waiting = nil
+	}
+}
+
+// leave keeps a call from being sent, if it was not yet, and lets another lead in its place.
+func (g *group) leave(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.left = true
+	if c.leading {
+		c.leading = false
+		g.flying--
+		g.gathering = false
+		g.appoint()
+	}
 }
 
 // close waits until all calls that were made have ended, and refuses later ones.
@@ -177,10 +209,13 @@ func (g *group) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
-	for len(g.waiting) > 0 || g.flying > 0 || g.lone > 0 {
+	for len(g.waiting) > 0 || g.flying > 0 {
 		g.idle.Wait()
 	}
 }
 
-// finish tells the caller that the call is decided. It must be the last that is done with it.
-func (c *call) finish() { c.done <- struct{}{} }
+// hasEnded reports whether ctx has ended, or its timer is only late to say so.
+func hasEnded(ctx context.Context) bool {
+	deadline, has := ctx.Deadline()
+	return ctx.Err() != nil || has && !time.Now().Before(deadline)
+}

@@ -1,6 +1,7 @@
 package slidingwindow
 
 import (
+	"context"
 	_ "embed"
 	"encoding/binary"
 	"errors"
@@ -43,13 +44,14 @@ type call struct {
 
 	decision Decision
 	err      error
-	done     chan struct{} // gets one value when there is a decision or an error
-	left     bool          // its caller did; the group's lock guards it
+	turns    chan turn // has room for one
+
+	leading, left bool // as the group's lock guards
 
 	patience *time.Timer // of its caller
 }
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1), patience: stoppedTimer()} }}
+var callPool = sync.Pool{New: func() any { return &call{turns: make(chan turn, 1), patience: stoppedTimer()} }}
 
 // stoppedTimer is for one that is used again and again, by Reset and Stop.
 func stoppedTimer() *time.Timer {
@@ -64,11 +66,18 @@ func newCall(req Request) *call {
 	return c
 }
 
-// release is for the caller of a call that is done: nobody else knows it any more. One that
-// is not done must be left to who sends it.
-func (c *call) release() {
+// finish tells the caller that the call is decided. It must be the last that is done with it.
+func (c *call) finish() { c.turns <- decided }
+
+// result is what the caller of a decided call gets. The call is used again after it.
+func (c *call) result(ctx context.Context) (Decision, error) {
+	d, err := c.decision, c.err
 	c.key, c.plan, c.decision, c.err = "", nil, Decision{}, nil
 	callPool.Put(c)
+	if err != nil && hasEnded(ctx) { // the first thing to tell the caller
+		return Decision{}, ContextEnded(ctx)
+	}
+	return d, err
 }
 
 // join makes the entries of one question to decide.lua of calls in the order of their

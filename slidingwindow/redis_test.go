@@ -477,7 +477,7 @@ func TestRedisConfigIsChecked(t *testing.T) {
 		{client, slidingwindow.RedisConfig{Prefix: strings.Repeat("p", 65)}, "Prefix"},
 		{client, slidingwindow.RedisConfig{Timeout: -1}, "RedisConfig.Timeout is -1ns; allowed: more than 0s"},
 		{client, slidingwindow.RedisConfig{BatchSize: -1}, "RedisConfig.BatchSize is -1; allowed: 1 or more (0 stands for the default of 256)"},
-		{client, slidingwindow.RedisConfig{BatchesInFlight: -2}, "RedisConfig.BatchesInFlight is -2; allowed: 1 or more (0 stands for the default of 2)"},
+		{client, slidingwindow.RedisConfig{BatchesInFlight: -2}, "RedisConfig.BatchesInFlight is -2; allowed: 1 or more (0 stands for the default)"},
 	} {
 		_, err := slidingwindow.NewRedisStore(test.client, test.config)
 		require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)

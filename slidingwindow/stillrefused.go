@@ -40,7 +40,7 @@ type attempt struct {
 // is no time left to ask again.
 func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, attempt, error) {
 	var a attempt
-	if s.scriptSHA == "" || s.refused.off.Load() || ctx.Err() != nil {
+	if s.peek.sha.Load() == nil || s.refused.off.Load() || ctx.Err() != nil {
 		return Decision{}, a, nil
 	}
 	a.shard = s.refused.shard(req.Key)
@@ -159,7 +159,7 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 // cacheable is the question whether one limit would still refuse.
 func (s *RedisStore) cacheable(req Request, limit Limit) rueidis.Cacheable {
 	keys, args := s.question(modePeek, join(&call{key: req.Key, plan: newPlan([]Limit{limit}), cost: req.Cost}))
-	return s.client.B().EvalshaRo().Sha1(s.scriptSHA).Numkeys(1).Key(keys...).Arg(args...).
+	return s.client.B().EvalshaRo().Sha1(*s.peek.sha.Load()).Numkeys(1).Key(keys...).Arg(args...).
 		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is
 		// asked again and again.
 		Cache().ToStaticTTL().Pin()

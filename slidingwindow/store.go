@@ -25,6 +25,17 @@ type Store interface {
 	Reset(ctx context.Context, key string, limits []Limit) error
 }
 
+// Parted is a [Store] of parts that fail separately, such as the nodes of a Cluster. What
+// guards a store judges each part by its own calls; see package guard. A store that
+// embeds a Parted one is Parted, too.
+type Parted interface {
+	// Part names the part that decides calls of the key, "" if that is not known or there is
+	// only one. It is asked with each call, so it must not wait for anything. The name is
+	// logged. It should outlive an outage: one that ends under another name is found out
+	// late.
+	Part(key string) string
+}
+
 // Request is one question to a [Store].
 type Request struct {
 	// Key is whom to limit: 1 to 135 bytes, any of them. Longer keys of callers
@@ -35,7 +46,7 @@ type Request struct {
 	Limits []Limit
 
 	// Cost is how many units to take: 1 or more. A Limiter asks for no more than the Max of
-	// any limit, unless that is 0; a GuardedStore may. A limit refuses a Cost above its Max,
+	// any limit, unless that is 0; another caller of the Store may ask for more. A limit refuses a Cost above its Max,
 	// with its Window as RetryAfter.
 	Cost int64
 

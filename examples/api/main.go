@@ -14,8 +14,9 @@
 // counts, whether LIMITS_API_SHADOW only watches, RESPONSE_HEADERS and more. SIGINT and
 // SIGTERM end it once the requests it has are answered; a second one ends it at once.
 //
-// The client address is that of the connection. Behind a proxy that is the proxy's: see
-// the key functions of package echomw for how to trust a proxy's header, and only that.
+// The client address is that of the connection. Behind a proxy that is the proxy's: name
+// the proxy in CLIENT_TRUSTED_PROXIES, and its header in CLIENT_PROXY_HEADER unless that is
+// X-Forwarded-For.
 package main
 
 import (

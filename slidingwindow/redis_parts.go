@@ -1,0 +1,202 @@
+package slidingwindow
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+var _ Parted = (*RedisStore)(nil)
+
+const (
+	clusterSlots = 16384
+
+	partsEvery = time.Second
+	partsTries = 3 // nodes that are asked for the table, one after the other
+)
+
+// Part implements [Parted]: the address of the node of a Cluster that serves the key's slot, ""
+// with a single server. By slot instead of by node, each of thousands of slots would have to
+// find out by its own timeouts that a node is away.
+//
+// The table of the slots is read in the background (CLUSTER SLOTS), when it is first needed,
+// and again after a call has failed or was redirected, at most once a second. Until then the
+// name is "".
+func (s *RedisStore) Part(key string) string {
+	if part := s.partOf(key); part != nil {
+		return part.name
+	}
+	return ""
+}
+
+// partOf returns the node of a Cluster that serves the key, nil if that is not known or the
+// client is not of a Cluster.
+func (s *RedisStore) partOf(key string) *part {
+	if !s.cluster {
+		return nil
+	}
+	table := s.parts.table.Load()
+	if table == nil {
+		s.readParts()
+		return nil
+	}
+	command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
+	number := table.bySlot[command.Slot()]
+	if table.parts[number] == nil {
+		s.readParts()
+	}
+	return table.parts[number]
+}
+
+// part is one node of a Cluster.
+type part struct {
+	name  string
+	node  atomic.Pointer[rueidis.Client]
+	group *group // of the calls that it decides
+}
+
+// parts is what the store knows of the nodes of a Cluster. A table that is out of date does
+// no harm while all goes well: it only says which calls fail together.
+type parts struct {
+	table atomic.Pointer[slotTable] // nil until it was asked for and read
+
+	mu      sync.Mutex
+	reading bool
+	began   time.Time // of the last reading
+	closed  bool
+	readers sync.WaitGroup
+	byName  map[string]*part // all that there ever were
+}
+
+type slotTable struct {
+	names  []string // the first is "", of slots that no node serves
+	parts  []*part  // by number, nil for the first
+	bySlot [clusterSlots]uint16
+}
+
+// partsChanged tells that a call has failed, so that the table may be out of date.
+func (s *RedisStore) partsChanged() {
+	if s.parts.table.Load() != nil {
+		s.readParts()
+	}
+}
+
+// readParts reads the table in the background, unless that was done just now.
+func (s *RedisStore) readParts() {
+	p := &s.parts
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.reading || !p.began.IsZero() && time.Since(p.began) < partsEvery {
+		return
+	}
+	p.reading, p.began = true, time.Now()
+	p.readers.Go(func() {
+		table := s.askForParts()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.reading = false
+		if table != nil {
+			s.fillParts(table)
+			p.table.Store(table)
+		}
+	})
+}
+
+// fillParts finds or makes the part of each name. p.mu is held.
+func (s *RedisStore) fillParts(table *slotTable) {
+	p := &s.parts
+	nodes := s.client.Nodes()
+	table.parts = make([]*part, len(table.names))
+	for i, name := range table.names {
+		node := nodes[name]
+		if name == "" || node == nil {
+			continue // the client does not know it yet, or by another name
+		}
+		known := p.byName[name]
+		if known == nil {
+			known = &part{name: name}
+			known.group = newGroup(s.batches, s.timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, *known.node.Load(), calls) })
+			p.byName[name] = known
+		}
+		known.node.Store(&node) // the client may have made another one for that name
+		table.parts[i] = known
+	}
+}
+
+// close waits for who reads, keeps others from it, and closes the groups.
+func (p *parts) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.readers.Wait()
+	for _, part := range p.byName {
+		part.group.close()
+	}
+}
+
+// askForParts asks some nodes, any of which may be away. It returns nil if none answers.
+func (s *RedisStore) askForParts() *slotTable {
+	tries := 0
+	for _, node := range s.client.Nodes() {
+		if tries++; tries > partsTries {
+			break
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+		reply, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
+		cancel()
+		if err != nil {
+			continue
+		}
+		if table, err := newSlotTable(reply); err == nil {
+			return table
+		}
+	}
+	return nil
+}
+
+var errSlots = errors.New("slidingwindow: redis answered what CLUSTER SLOTS does not")
+
+// newSlotTable reads a reply of CLUSTER SLOTS: for each range of slots the first and the last,
+// and its nodes, the master first, each with its host, port and id.
+func newSlotTable(reply []rueidis.RedisMessage) (*slotTable, error) {
+	table := &slotTable{names: []string{""}}
+	number := map[string]uint16{}
+	for i := range reply {
+		span, err := reply[i].ToArray()
+		if err != nil || len(span) < 3 {
+			return nil, errors.Join(errSlots, err)
+		}
+		first, firstErr := span[0].AsInt64()
+		last, lastErr := span[1].AsInt64()
+		node, nodeErr := span[2].ToArray()
+		if err = errors.Join(firstErr, lastErr, nodeErr); err != nil || first < 0 || last >= clusterSlots || len(node) < 3 {
+			return nil, errors.Join(errSlots, err)
+		}
+		name := nodeName(node)
+		if number[name] == 0 {
+			number[name] = uint16(len(table.names)) //nolint:gosec // there are no more of them than slots
+			table.names = append(table.names, name)
+		}
+		for slot := first; slot <= last; slot++ {
+			table.bySlot[slot] = number[name]
+		}
+	}
+	return table, nil
+}
+
+// nodeName is the address of a node, or its id if the Cluster gives no host.
+func nodeName(node []rueidis.RedisMessage) string {
+	host, _ := node[0].ToString() // nil if the nodes do not know it
+	port, _ := node[1].AsInt64()
+	if host == "" {
+		id, _ := node[2].ToString()
+		return id
+	}
+	return net.JoinHostPort(host, strconv.FormatInt(port, 10))
+}
