@@ -48,7 +48,7 @@ func (s *RedisStore) lookUp(ctx context.Context, question rueidis.Cacheable) (ru
 func (k *cacheCheck) run(client rueidis.Client, timeout time.Duration) {
 	// Not by the caller's context: one that ends would also end the connecting that other
 	// callers wait for.
-	bound := &boundContext{Context: context.Background(), deadline: time.Now().Add(timeout)}
+	bound := newBound(context.Background(), time.Now().Add(timeout), nil)
 	k.result = client.DoCache(bound, k.question, cacheTrust)
 	bound.stop()
 	k.done <- struct{}{}

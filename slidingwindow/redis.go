@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 const (
@@ -119,6 +121,7 @@ type RedisStore struct {
 	peek    *script
 	refund  *script
 
+	calls   interrupt.Registry // commands that are under way
 	batches groupLimits
 	group   *group // of all calls; in a Cluster of those whose node is not known
 	cluster bool
@@ -202,7 +205,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		s.parts.byName = map[string]*part{}
 		batches = groupLimits{batches: math.MaxInt, size: 1} // each call by itself
 	}
-	s.group = newGroup(batches, config.Timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
+	s.group = newGroup(batches, config.Timeout, &s.calls, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
 	return s, nil
 }
 

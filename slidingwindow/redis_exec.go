@@ -5,11 +5,14 @@ import (
 	"crypto/fips140"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 // script is a Lua script that Redis knows by its SHA-1.
@@ -68,13 +71,31 @@ func (s *script) exec(ctx context.Context, client rueidis.Client, questions []qu
 
 func (s *script) send(ctx context.Context, client rueidis.Client, verb, body string, questions []question) []rueidis.RedisResult {
 	if len(questions) == 1 {
-		return []rueidis.RedisResult{client.Do(ctx, s.command(client, verb, body, &questions[0]))}
+		return []rueidis.RedisResult{again(func() rueidis.RedisResult {
+			return client.Do(ctx, s.command(client, verb, body, &questions[0]))
+		})}
 	}
-	commands := make([]rueidis.Completed, len(questions))
-	for i := range questions {
-		commands[i] = s.command(client, verb, body, &questions[i])
+	var results []rueidis.RedisResult
+	again(func() rueidis.RedisResult {
+		commands := make([]rueidis.Completed, len(questions))
+		for i := range questions {
+			commands[i] = s.command(client, verb, body, &questions[i])
+		}
+		results = client.DoMulti(ctx, commands...)
+		return results[0]
+	})
+	return results
+}
+
+// again sends what was not sent because the connection had ended. Each connection that is kept
+// may have.
+func again(send func() rueidis.RedisResult) rueidis.RedisResult {
+	for range mostBatches {
+		if result := send(); !errors.Is(result.NonRedisError(), redisconn.ErrNotSent) {
+			return result
+		}
 	}
-	return client.DoMulti(ctx, commands...)
+	return send()
 }
 
 func (s *script) command(client rueidis.Client, verb, body string, q *question) rueidis.Completed {
@@ -87,5 +108,7 @@ func (s *script) command(client rueidis.Client, verb, body string, q *question) 
 
 // unlink removes keys in the caller's goroutine, as exec asks.
 func unlink(ctx context.Context, client rueidis.Client, keys ...string) error {
-	return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable()).Error()
+	return again(func() rueidis.RedisResult {
+		return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable())
+	}).Error()
 }

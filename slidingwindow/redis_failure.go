@@ -13,18 +13,19 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
 	}
-	bound := &boundContext{Context: context.Background(), deadline: s.deadline(ctx)}
-	if ctx.Done() == nil {
+	deadline := s.deadline(ctx)
+	if canLeave(ctx, &s.calls) {
+		bound := newBound(ctx, deadline, &s.calls)
 		defer bound.stop()
 		return s.failure(ctx, call(bound))
 	}
-	// A command in flight cannot be left when ctx ends. So a goroutine of its own makes it.
 	result := make(chan error, 1)
 	go func() {
+		bound := newBound(context.Background(), deadline, &s.calls)
 		defer bound.stop()
 		result <- call(bound)
 	}()
-	patience := time.NewTimer(time.Until(bound.deadline))
+	patience := time.NewTimer(time.Until(deadline))
 	defer patience.Stop()
 	select {
 	case err := <-result:
