@@ -279,7 +279,9 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
+			b := []batch{{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}}
+			s.refund.exec(ctx, s.client, b)
+			return b[0].reply.Error()
 		})
 	})
 }
