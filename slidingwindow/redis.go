@@ -21,6 +21,8 @@ const (
 	maxPrefixBytes = 64
 
 	defaultBatchSize = 256
+
+	defaultConnectionLifetime = time.Minute
 )
 
 // RedisConfig has the settings of a [RedisStore]. The zero value is valid.
@@ -40,6 +42,11 @@ type RedisConfig struct {
 	// nobody else while it decides a batch, for about 5 us a call. 0 stands for the default, a
 	// negative value is an error. Defaults to 256.
 	BatchSize int
+
+	// ConnectionLifetime bounds how long a connection is used, so that calls follow an address
+	// that has moved from a server which is still there. It is for connections of package
+	// redisconn. 0 stands for the default, a negative value is an error. Defaults to 1m.
+	ConnectionLifetime time.Duration
 
 	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
 	// each node: 1 or more. Each has a connection of its own. A negative value is an error.
@@ -145,8 +152,9 @@ var _ Store = (*RedisStore)(nil)
 //   - DialCtxFn, with Dial of package redisconn: without it a server that sends what no command
 //     asked for, as a Redis at maxclients does, can end the process by a panic of rueidis that
 //     nothing here can recover, and a connection to a server that has become a replica stays.
-//   - ConnLifetime, such as a minute: without it a connection stays at an old master for as
-//     long as that takes writes.
+//   - ConnLifetime, such as a minute: without it the connection of the client-side cache stays
+//     at an old master for as long as that takes writes. (RedisConfig.ConnectionLifetime is for
+//     the others, which rueidis makes anew only when they are not in use.)
 //   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
 //     connection, of 1 MiB by default.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
@@ -171,6 +179,13 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	if config.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("%w: RedisConfig.Timeout is %v; allowed: more than 0s (0s stands for the default of %v)",
 			ErrInvalidConfig, config.Timeout, defaultTimeout))
+	}
+	if config.ConnectionLifetime == 0 {
+		config.ConnectionLifetime = defaultConnectionLifetime
+	}
+	if config.ConnectionLifetime < 0 {
+		errs = append(errs, fmt.Errorf("%w: RedisConfig.ConnectionLifetime is %v; allowed: more than 0s (0s stands for the default of %v)",
+			ErrInvalidConfig, config.ConnectionLifetime, defaultConnectionLifetime))
 	}
 	batches := groupLimits{batches: config.BatchesInFlight, size: config.BatchSize}
 	for _, setting := range []struct {
@@ -199,6 +214,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		refused: newRefusedQuestions(),
 		now:     time.Now,
 	}
+	s.calls.Lifetime = config.ConnectionLifetime
 	s.batches = batches
 	if client.Mode() == rueidis.ClientModeCluster {
 		s.cluster = true

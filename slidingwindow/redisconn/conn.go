@@ -25,7 +25,8 @@ var (
 	ErrWrongServer = errors.New("redisconn: the server refuses, and the client connects again to find the right one")
 
 	// ErrNotSent comes with the error of a command of which nothing was sent, because the
-	// connection had ended while it was not used. It may be sent once more on another one.
+	// connection had ended while it was not used, or was too old. The command may be sent
+	// once more on another connection.
 	ErrNotSent = errors.New("redisconn: the connection had ended before the command was sent")
 )
 
@@ -60,6 +61,7 @@ func Wrap(ctx context.Context, conn net.Conn) net.Conn {
 	g.raw = rawOf(conn)
 	if calls := interrupt.Of(ctx); calls != nil {
 		g.Conn = calls.Wrap(conn)
+		g.lifetime = calls.Lifetime
 	}
 	return g
 }
@@ -67,7 +69,8 @@ func Wrap(ctx context.Context, conn net.Conn) net.Conn {
 // guarded is a connection that knows how many replies are awaited.
 type guarded struct {
 	net.Conn
-	born time.Time
+	born     time.Time
+	lifetime time.Duration // 0 if there is no bound
 
 	// The reader's.
 	replies parser
@@ -108,6 +111,9 @@ func (c *guarded) ended() error {
 		return fmt.Errorf("%w: %w", ErrNotSent, c.failed)
 	}
 	now := time.Now()
+	if c.lifetime > 0 && now.Sub(c.born) > c.lifetime {
+		return fmt.Errorf("%w: it was used for %v", ErrNotSent, c.lifetime)
+	}
 	idle := !c.used.IsZero() && now.Sub(c.used) > idleTime
 	c.used = now
 	if idle && c.raw != nil && hasEnded(c.raw) {

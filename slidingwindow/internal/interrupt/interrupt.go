@@ -14,6 +14,9 @@ import (
 // Registry knows the connections that carry the commands of one store. The zero value is ready
 // to use. Its methods are safe for concurrent use.
 type Registry struct {
+	// Lifetime bounds how long a connection is used. It must not change while it is.
+	Lifetime time.Duration
+
 	seen   atomic.Bool
 	serial atomic.Int64
 
