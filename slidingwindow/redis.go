@@ -121,7 +121,7 @@ type RedisStore struct {
 	// Several keys must not share a command: behind a proxy that shards, say.
 	oneKey atomic.Bool
 
-	refused *refusedQuestions
+	refused refusals
 	now     func() time.Time // how long refusals are remembered; nothing is decided on it
 }
 
@@ -181,7 +181,6 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		refund:  newScript(refund, "EVALSHA", true), // one that comes twice gives back once
-		refused: newRefusedQuestions(),
 		now:     time.Now,
 	}
 	s.batches = batches
