@@ -7,7 +7,8 @@ SOAKTIME ?= 5m
 # Such as -seed 7, -cluster, or -break to see that it can fail.
 SOAKFLAGS ?=
 
-# Such as -short, or "-only calls,stores"; internal/benchmark/doc.go has them all.
+# Such as -short, "-only steady,costs" or "-row steady-c64 -cpuprofile cpu.out" (in
+# internal/benchmark); internal/benchmark/doc.go has them all.
 BENCHFLAGS ?=
 
 STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.7.0

@@ -9,8 +9,9 @@ import (
 const (
 	partSeparator = "+"
 	hashedPart    = "hashed:"
+	headerAddress = "ip:header:" // an address that a proxy puts into a header
 
-	byRule = "ip, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+	byRule = "ip, ip:header:<name>, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 )
 
 var (
@@ -51,6 +52,9 @@ func (s *settings) by(key string) string {
 
 // partFault says what is wrong with a part, without its "hashed:"; "" if nothing is.
 func partFault(part string) string {
+	if name, ok := strings.CutPrefix(part, headerAddress); ok {
+		part = "header:" + name
+	}
 	kind, name, isNamed := strings.Cut(part, ":")
 	takesToken, takesText := slices.Contains(tokenParts, kind), slices.Contains(namedParts, kind)
 	switch {

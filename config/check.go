@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 const (
@@ -27,6 +27,13 @@ const (
 	onFailureRule = "closed, open or fallback"
 	instancesRule = "1 to 1000000"
 	maxInstances  = 1_000_000
+
+	maxBatchSize        = 10_000
+	maxBatchesInFlight  = 1_000
+	batchSizeRule       = "1 to 10000"
+	batchesInFlightRule = "1 to 1000"
+
+	longList = 90 // bytes; a message has a longer one once
 )
 
 // The rule of slidingwindow.RedisConfig; a test holds the two together.
@@ -35,10 +42,13 @@ var validPrefix = regexp.MustCompile(`^[!-z|~]{1,64}$`)
 // config turns the merged values into a Config and reports those that are wrong.
 func (s *settings) config() *Config {
 	c := &Config{
-		Port:   defaultPort,
-		Redis:  Redis{Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: slidingwindow.FailClosed},
+		Port: defaultPort,
+		Redis: Redis{
+			Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: guard.Closed,
+		},
 		Limits: map[string]Limit{},
 	}
+	c.from = map[string]string{keyHost: s.describe(keyHost), keyPort: s.describe(keyPort)}
 	if host, ok := s.text(keyHost, hostRule); ok {
 		if host != "" && !isHost(host) {
 			s.invalid(keyHost, "", hostRule)
@@ -52,8 +62,8 @@ func (s *settings) config() *Config {
 		c.Port = int(port)
 	}
 	if text, ok := s.text(keyPrefix, prefixRule); ok {
-		if !validPrefix.MatchString(text) {
-			s.invalid(keyPrefix, "", prefixRule)
+		if fault := stray(text); fault != "" || !validPrefix.MatchString(text) {
+			s.invalid(keyPrefix, fault, prefixRule)
 		}
 		c.Redis.Prefix = text
 	}
@@ -63,10 +73,18 @@ func (s *settings) config() *Config {
 		}
 		c.Redis.Timeout = timeout
 	}
+	if size, ok := s.within(keyBatchSize, maxBatchSize, batchSizeRule); ok {
+		c.Redis.BatchSize = size
+	}
+	if batches, ok := s.within(keyBatchesInFlight, maxBatchesInFlight, batchesInFlightRule); ok {
+		c.Redis.BatchesInFlight = batches
+	}
 	s.onFailure(&c.Redis)
 	c.Redis.URL = s.url()
+	s.login(&c.Redis)
+	s.besideURL(&c.Redis)
 	s.tlsFiles(&c.Redis)
-	s.sentinelLogin(&c.Redis)
+	s.sentinels(&c.Redis)
 	c.Response = s.response()
 	c.Client = s.client()
 	for _, name := range s.merged.MapKeys(sectionLimits) {
@@ -77,25 +95,33 @@ func (s *settings) config() *Config {
 
 func (s *settings) onFailure(c *Redis) {
 	if text, ok := s.text(keyOnFailure, onFailureRule); ok && text != "" {
-		switch policy := slidingwindow.FailurePolicy(text); policy {
-		case slidingwindow.FailClosed, slidingwindow.FailOpen, slidingwindow.FallBack:
+		switch policy := guard.Policy(text); policy {
+		case guard.Closed, guard.Open, guard.Fallback:
 			c.OnFailure = policy
 		default:
 			s.invalid(keyOnFailure, "", onFailureRule)
 		}
 	}
-	instances, ok := s.integer(keyInstances, instancesRule)
+	instances, ok := s.within(keyInstances, maxInstances, instancesRule)
 	if !ok {
 		return
 	}
-	if instances < 1 || instances > maxInstances {
-		s.invalid(keyInstances, "", instancesRule)
-	} else if c.OnFailure != slidingwindow.FallBack {
+	if c.OnFailure != guard.Fallback {
 		s.problemf("%s is for the fallback; allowed: with %s (%s) fallback, which is %s",
 			s.describe(keyInstances), keyOnFailure, variableOf(keyOnFailure), c.OnFailure)
 		return
 	}
-	c.Instances = int(instances)
+	c.Instances = instances
+}
+
+// within is a whole number from 1 to most.
+func (s *settings) within(key string, most int64, allowed string) (n int, ok bool) {
+	value, ok := s.integer(key, allowed)
+	if ok && (value < 1 || value > most) {
+		s.invalid(key, "", allowed)
+		return 0, false
+	}
+	return int(value), ok
 }
 
 func (s *settings) url() URL {
@@ -121,12 +147,22 @@ func (s *settings) url() URL {
 	return u
 }
 
-func (s *settings) describe(key string) string { return s.origins[key].describe(key) }
+// describe names a setting and where it comes from, which it must.
+func (s *settings) describe(key string) string {
+	from, ok := s.origins[key]
+	if !ok {
+		return key
+	}
+	return from.describe(key)
+}
 
 // invalid reports the value of a key. why may be empty.
 func (s *settings) invalid(key, why, allowed string) {
 	if why != "" {
 		why = ": " + why
+	}
+	if len(allowed) > longList {
+		allowed = s.once(allowed)
 	}
 	s.problemf("%s is %s%s; allowed: %s", s.describe(key), shown(s.merged.Get(key)), why, allowed)
 }

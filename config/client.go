@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"net/netip"
+	"net/textproto"
+	"strings"
+)
 
 const (
 	defaultIPv6Prefix = 56
@@ -11,6 +15,11 @@ const (
 
 	ipv6PrefixRule = "32 to 64"
 	secretRule     = "a text of 16 bytes or more"
+
+	defaultProxyHeader = "X-Forwarded-For"
+
+	proxiesRule     = "addresses and ranges of addresses, such as 10.0.0.0/8 and 2001:db8::/32, separated by commas"
+	proxyHeaderRule = "X-Forwarded-For, or a header that holds one address, such as X-Real-IP or CF-Connecting-IP"
 )
 
 // Client says how clients are told apart, for echomw.KeyOptions.
@@ -23,6 +32,16 @@ type Client struct {
 	// "hashed:": 16 bytes or more. Programs that share their counts need the same one.
 	// Defaults to none.
 	KeySecret Secret
+
+	// TrustedProxies are the addresses of the proxies whose ProxyHeader is believed: that of
+	// a connection from anywhere else says nothing. Each has the bits beyond its length set to
+	// 0. Defaults to none: the client is then who connects.
+	TrustedProxies []netip.Prefix
+
+	// ProxyHeader is the header in which the proxies give the client's address, in its canonical
+	// spelling: "X-Forwarded-For", where each proxy adds one, or a header that holds one
+	// address. Defaults to "X-Forwarded-For". It is for TrustedProxies.
+	ProxyHeader string
 }
 
 func (s *settings) client() Client {
@@ -33,25 +52,58 @@ func (s *settings) client() Client {
 		}
 		c.IPv6Prefix = int(bits)
 	}
+	c.ProxyHeader = s.proxyHeader()
+	c.TrustedProxies = s.proxies(c.ProxyHeader)
 	return c
 }
 
-// secret reports what is wrong without the value, whatever it is: a number may be a
-// secret that lacks its quotes.
-func (s *settings) secret(key string, least int, allowed string) Secret {
-	if !s.isSet(key) {
-		return Secret{}
+func (s *settings) proxyHeader() string {
+	header := s.cleanText(keyProxyHeader, proxyHeaderRule)
+	if !s.isSet(keyProxyHeader) || header == "" {
+		return defaultProxyHeader
 	}
-	text, ok := s.merged.Get(key).(string)
-	why := ""
+	header = textproto.CanonicalMIMEHeaderKey(header)
 	switch {
-	case !ok:
-		why = textNeeded
-	case len(text) < least:
-		why = fmt.Sprintf("it has a length of %d", len(text))
-	default:
-		return Secret{redacted{mask}, func() string { return text }}
+	case !isToken(header):
+		s.invalid(keyProxyHeader, "no header can have this name", proxyHeaderRule)
+	case header == "Forwarded":
+		s.invalid(keyProxyHeader, "its value is no address", proxyHeaderRule)
+	case !s.isSet(keyProxies) && !s.incomplete:
+		s.problemf("%s needs %s (%s) as well: nobody's header is believed else", s.describe(keyProxyHeader), keyProxies, variableOf(keyProxies))
 	}
-	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(key), why, allowed)
-	return Secret{}
+	return header
+}
+
+// proxies are the ranges of addresses that are trusted. The whole internet is one only for a header
+// that holds one address: in X-Forwarded-For a client would choose its own.
+func (s *settings) proxies(header string) (ranges []netip.Prefix) {
+	if !s.isSet(keyProxies) {
+		return nil
+	}
+	items, ok := s.list(keyProxies, proxiesRule)
+	if !ok {
+		return nil
+	}
+	for _, item := range items {
+		text, isText := item.(string)
+		if text == "" || !isText {
+			s.invalid(keyProxies, shown(item)+" is no range of addresses", proxiesRule)
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if addr, notAddr := netip.ParseAddr(text); err != nil && notAddr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil || prefix.Addr().Is4In6() || strings.Contains(text, "%"):
+			s.invalid(keyProxies, shown(item)+" is no range of addresses", proxiesRule)
+		case prefix != prefix.Masked():
+			s.invalid(keyProxies, shown(item)+" has bits beyond its length; write "+prefix.Masked().String(), proxiesRule)
+		case prefix.Bits() == 0 && header == defaultProxyHeader:
+			s.invalid(keyProxies, shown(item)+" is everybody, and who is trusted may write any address into X-Forwarded-For", "the addresses of your proxies only")
+		default:
+			ranges = append(ranges, prefix)
+		}
+	}
+	return ranges
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestClientDefaults(t *testing.T) {
 	for _, yaml := range []string{"", "config.yaml"} {
 		c, err := config.Load(config.Sources{YAML: yaml, Environ: env("CLIENT_KEY_SECRET=", "CLIENT_IPV6_PREFIX=")})
 		require.NoError(t, err)
-		assert.Equal(t, config.Client{IPv6Prefix: 56}, c.Client)
+		assert.Equal(t, config.Client{IPv6Prefix: 56, ProxyHeader: "X-Forwarded-For"}, c.Client)
 		assert.Nil(t, c.Client.KeySecret.Bytes())
 	}
 }
@@ -90,10 +91,9 @@ func TestClientRefuses(t *testing.T) {
 
 // Names that begin with RESPONSE_ and CLIENT_ belong to others as well.
 func TestLoadLeavesOthersResponsesAndClientsAlone(t *testing.T) {
-	others := []string{"CLIENT_ID=1", "CLIENT_SECRET=x", "CLIENT_KEY=x", "CLIENT_PREFIX=1", "CLIENT_=1", "RESPONSE_STATUS=200", "RESPONSE_TIMEOUT=1s", "RESPONSE_HEADERS_MAX=1"}
+	others := []string{"CLIENT_ID=1", "CLIENT_SECRET=x", "CLIENT_KEY=x", "CLIENT_PREFIX=1", "CLIENT_=1", "CLIENT_IPV4_PREFIX=24", "RESPONSE_STATUS=200", "RESPONSE_TIMEOUT=1s", "RESPONSE_HEADERS_MAX=1"}
 	inFiles(t, map[string]string{".env": strings.Join(others, "\n")})
-	near := []string{"CLIENT_KEY_SECRETS=x", "RESPONSE_HEADER=legacy", "response_headers=x", "CLIENT_IPV4_PREFIX=24"}
-	c, err := config.Load(config.Sources{DotEnv: ".env", Environ: env(append(others, near...)...)})
+	c, err := config.Load(config.Sources{DotEnv: ".env", Environ: env(others...)})
 	require.NoError(t, err)
 	assert.Equal(t, "draft-11", c.Response.Headers)
 	assert.Nil(t, c.Client.KeySecret.Bytes())
@@ -152,7 +152,54 @@ func TestSecretIsNeverShown(t *testing.T) {
 	assert.Equal(t, `"xxxxx"`, fmt.Sprintf("%#v", secret))
 	asJSON, err := json.Marshal(c.Client)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"IPv6Prefix": 56, "KeySecret": "xxxxx"}`, string(asJSON))
+	assert.JSONEq(t, `{"IPv6Prefix": 56, "KeySecret": "xxxxx", "TrustedProxies": null, "ProxyHeader": "X-Forwarded-For"}`, string(asJSON))
 	assert.Equal(t, "xxxxx", secret.LogValue().String())
 	assert.Empty(t, config.Secret{}.String())
+}
+
+func TestClientTrustedProxies(t *testing.T) {
+	inFiles(t, map[string]string{"config.yaml": "client: {trusted_proxies: [10.0.0.0/8, '2001:db8::/32', 192.0.2.1], proxy_header: cf-connecting-ip}"})
+	c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env()})
+	require.NoError(t, err)
+	prefixes := func(texts ...string) (all []netip.Prefix) {
+		for _, text := range texts {
+			all = append(all, netip.MustParsePrefix(text))
+		}
+		return all
+	}
+	assert.Equal(t, prefixes("10.0.0.0/8", "2001:db8::/32", "192.0.2.1/32"), c.Client.TrustedProxies)
+	assert.Equal(t, "Cf-Connecting-Ip", c.Client.ProxyHeader)
+
+	c, err = config.Load(config.Sources{Environ: env("CLIENT_TRUSTED_PROXIES=127.0.0.0/8 ,::1")})
+	require.NoError(t, err)
+	assert.Equal(t, prefixes("127.0.0.0/8", "::1/128"), c.Client.TrustedProxies)
+	assert.Equal(t, "X-Forwarded-For", c.Client.ProxyHeader)
+
+	c, err = config.Load(config.Sources{Environ: env("CLIENT_TRUSTED_PROXIES=0.0.0.0/0,::/0", "CLIENT_PROXY_HEADER=Fly-Client-IP")})
+	require.NoError(t, err, "where nobody else can connect, one address in a header is the edge's")
+	assert.Equal(t, prefixes("0.0.0.0/0", "::/0"), c.Client.TrustedProxies)
+}
+
+func TestClientTrustedProxiesRefuses(t *testing.T) {
+	const (
+		inEnv  = "client.trusted_proxies (CLIENT_TRUSTED_PROXIES in the environment) is "
+		header = "client.proxy_header (CLIENT_PROXY_HEADER in the environment) "
+		rule   = "; allowed: addresses and ranges of addresses, such as 10.0.0.0/8 and 2001:db8::/32, separated by commas"
+		names  = "; allowed: X-Forwarded-For, or a header that holds one address, such as X-Real-IP or CF-Connecting-IP"
+		some   = "CLIENT_TRUSTED_PROXIES=10.0.0.0/8"
+	)
+	tests := map[string]wrong{
+		"beyond":       {env: []string{"CLIENT_TRUSTED_PROXIES=10.1.2.3/8"}, want: inEnv + `"10.1.2.3/8": "10.1.2.3/8" has bits beyond its length; write 10.0.0.0/8` + rule},
+		"everybody":    {env: []string{"CLIENT_TRUSTED_PROXIES=::/0"}, want: inEnv + `"::/0": "::/0" is everybody, and who is trusted may write any address into X-Forwarded-For; allowed: the addresses of your proxies only`},
+		"number":       {yaml: "client: {trusted_proxies: 1}", want: "client.trusted_proxies (config.yaml) is 1: a text or a list is needed" + rule},
+		"list":         {yaml: "client: {trusted_proxies: [10.0.0.0/8, 1, x]}", want: "client.trusted_proxies (config.yaml) is a list: 1 is no range of addresses" + rule + "\nclient.trusted_proxies (config.yaml) is a list: \"x\" is no range of addresses; " + above},
+		"header alone": {env: []string{"CLIENT_PROXY_HEADER=X-Real-IP"}, want: header + "needs client.trusted_proxies (CLIENT_TRUSTED_PROXIES) as well: nobody's header is believed else"},
+		"header":       {env: []string{some, "CLIENT_PROXY_HEADER=X Real IP"}, want: header + `is "X Real IP": no header can have this name` + names},
+		"Forwarded":    {env: []string{some, "CLIENT_PROXY_HEADER=forwarded"}, want: header + `is "forwarded": its value is no address` + names},
+	}
+	for _, text := range []string{"10.0.0.0/33", "private", "10.0.0.0/8;10.0.0.1", "10.0.0.0/8,", "fe80::1%eth0", "::ffff:10.0.0.0/104", "10.0.0.0-10.0.0.9"} {
+		item := text[strings.LastIndexByte(text, ',')+1:]
+		tests[text] = wrong{env: []string{"CLIENT_TRUSTED_PROXIES=" + text}, want: inEnv + fmt.Sprintf("%q: %q is no range of addresses", text, item) + rule}
+	}
+	requireRefused(t, tests)
 }

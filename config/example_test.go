@@ -134,7 +134,7 @@ func ExampleSecret() {
 	fmt.Printf("%+v\n", cfg.Client)
 	fmt.Println(len(cfg.Client.KeySecret.Bytes()), "bytes")
 	// Output:
-	// {IPv6Prefix:56 KeySecret:xxxxx}
+	// {IPv6Prefix:56 KeySecret:xxxxx TrustedProxies:[] ProxyHeader:X-Forwarded-For}
 	// 16 bytes
 }
 

@@ -98,9 +98,9 @@ func (s *server) explainReply(addrs string, err error) string {
 		// The client's own advice is about its option, which users of this package do
 		// not have. What the server said comes before it.
 		if k, ok := known(err.Error()); ok && k.begins != unknownCommand {
-			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or add client_cache=0 to REDIS_URL"
+			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or set REDIS_CLIENT_CACHE to false"
 		}
-		return "redis at " + addrs + " does not offer client-side caching: add client_cache=0 to REDIS_URL"
+		return "redis at " + addrs + " does not offer client-side caching: set REDIS_CLIENT_CACHE to false"
 	default:
 		return "redis at " + addrs + " refused the connection: " + s.words(addrs, reply)
 	}
@@ -120,17 +120,17 @@ func (s *server) reason(addr string, err error, within time.Duration) string {
 	case errors.As(err, &file):
 		return file.Error()
 	case isTimeout(err) && within > 0:
-		return fmt.Sprintf("no answer within %v", within) + s.tlsHint(err)
+		return fmt.Sprintf("no answer within %v", within) + s.tlsHint(addr, err)
 	case isTimeout(err):
-		return "no answer in time" + s.tlsHint(err)
+		return "no answer in time" + s.tlsHint(addr, err)
 	case errors.Is(err, io.EOF):
-		return "the connection was closed" + s.tlsHint(err)
+		return "the connection was closed" + s.tlsHint(addr, err)
 	case errors.As(err, &errno):
-		return errno.Error() + s.tlsHint(err)
+		return errno.Error() + s.tlsHint(addr, err)
 	case errors.As(err, &dns):
 		return dns.Err
 	case errors.As(err, &op) && op.Err != nil:
-		return op.Err.Error() + s.tlsHint(err)
+		return op.Err.Error() + s.tlsHint(addr, err)
 	default:
 		return err.Error() + s.authorityHint(err)
 	}
@@ -157,7 +157,7 @@ func (e *unansweredError) Unwrap() error { return e.cause }
 // nothing of a handshake, or waits for the end of a line. One that does not like the client's
 // certificate says so after the handshake, and often resets the connection before
 // that is read.
-func (s *server) tlsHint(err error) string {
+func (s *server) tlsHint(addr string, err error) string {
 	var handshake *handshakeError
 	var unanswered *unansweredError
 	switch {
@@ -165,7 +165,9 @@ func (s *server) tlsHint(err error) string {
 		return "; does it speak TLS?"
 	case !errors.As(err, &unanswered) || s.scheme == schemeUnix:
 		return ""
-	case !s.isTLS():
+	case !s.speaksTLS(addr) && s.isSentinel(addr):
+		return "; does it want TLS (REDIS_SENTINEL_TLS)?"
+	case !s.speaksTLS(addr):
 		return "; does it want TLS (rediss://)?"
 	case s.files.cert == "":
 		return "; does it ask for a certificate (REDIS_CERT_FILE, REDIS_KEY_FILE)?"

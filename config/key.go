@@ -16,11 +16,19 @@ const (
 	keyOnFailure = "redis.on_failure"
 	keyInstances = "redis.instances"
 
+	keyUsername        = "redis.username"
+	keyPassword        = "redis.password"
+	keySkipVerify      = "redis.skip_verify"
+	keyClientCache     = "redis.client_cache"
+	keyBatchSize       = "redis.batch_size"
+	keyBatchesInFlight = "redis.batches_in_flight"
+
 	keyCAFile           = "redis.ca_file"
 	keyCertFile         = "redis.cert_file"
 	keyKeyFile          = "redis.key_file"
 	keySentinelUser     = "redis.sentinel_username"
 	keySentinelPassword = "redis.sentinel_password"
+	keySentinelTLS      = "redis.sentinel_tls"
 
 	keyHeaders       = "response.headers"
 	keyRefusedStatus = "response.refused_status"
@@ -28,6 +36,8 @@ const (
 	keyFailedStatus  = "response.failed_status"
 	keyIPv6Prefix    = "client.ipv6_prefix"
 	keySecret        = "client.key_secret"
+	keyProxies       = "client.trusted_proxies"
+	keyProxyHeader   = "client.proxy_header"
 
 	sectionRedis    = "redis"
 	sectionResponse = "response"
@@ -39,16 +49,17 @@ const (
 	fieldShadow     = "shadow"
 
 	limitsVariables = "LIMITS_"
-	redisVariables  = "REDIS_"
 
 	limitNameRule = "1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
 )
 
 var (
 	plainKeys = []string{
-		keyHost, keyPort, keyURL, keyPrefix, keyTimeout, keyOnFailure, keyInstances,
-		keyCAFile, keyCertFile, keyKeyFile, keySentinelUser, keySentinelPassword,
-		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus, keyIPv6Prefix, keySecret,
+		keyHost, keyPort, keyURL, keyUsername, keyPassword, keyPrefix, keyTimeout, keyOnFailure, keyInstances,
+		keyBatchSize, keyBatchesInFlight, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
+		keySentinelUser, keySentinelPassword, keySentinelTLS,
+		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,
+		keyIPv6Prefix, keySecret, keyProxies, keyProxyHeader,
 	}
 	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldShadow}
 	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
@@ -100,12 +111,7 @@ func keyOf(variable string) (key string, ok bool) {
 	return key, isKey(key) && variable == variableOf(key)
 }
 
-// variablesOf are the variables of a section's keys.
-func variablesOf(section string) (variables []string) {
-	for _, key := range plainKeys {
-		if strings.HasPrefix(key, section+".") {
-			variables = append(variables, variableOf(key))
-		}
-	}
-	return variables
+// isSecret tells whether the value of a key must not be shown.
+func isSecret(key string) bool {
+	return slices.Contains([]string{keyPassword, keySentinelPassword, keySecret}, key)
 }

@@ -54,6 +54,8 @@ func TestLimitBy(t *testing.T) {
 		"ip + route":                  "ip+route",
 		"route\t+ip":                  "route+ip",
 		"header:X-API-Key":            "header:X-API-Key",
+		"ip:header:CF-Connecting-IP":  "ip:header:CF-Connecting-IP",
+		"hashed:ip:header:X-Real-IP":  "hashed:ip:header:X-Real-IP",
 		"header:!#$%&'*-.^_`|~09azAZ": "header:!#$%&'*-.^_`|~09azAZ",
 		"cookie:__Host-session":       "cookie:__Host-session",
 		"query:tenant[id]":            "query:tenant[id]",
@@ -86,13 +88,14 @@ func everyFault(key, value, faults, rule string) string {
 	var lines []string
 	for fault := range strings.SplitSeq(faults, "|") {
 		lines = append(lines, key+strconv.QuoteToASCII(value)+": "+fault+rule)
+		rule = "; " + above
 	}
 	return strings.Join(lines, "\n")
 }
 
 func TestLimitRefuses(t *testing.T) {
 	const (
-		rule    = "; allowed: ip, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+		rule    = "; allowed: ip, ip:header:<name>, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 		by      = "limits.api.by (LIMITS_API_BY in the environment) is "
 		shadow  = "limits.api.shadow (LIMITS_API_SHADOW in the environment) is "
 		inYAML  = "limits: {api: {max: 1, window: 1s, "
@@ -130,19 +133,19 @@ func TestLimitRefuses(t *testing.T) {
 		"field":               {yaml: inYAML + "shadows: true}}", want: `limits.api.shadows in config.yaml is not a known key; did you mean limits.api.shadow?`},
 		"field by":            {yaml: inYAML + "bye: ip}}", want: `limits.api.bye in config.yaml is not a known key; did you mean limits.api.by?`},
 		"field unlike by":     {yaml: inYAML + "ip: true}}", want: `limits.api.ip in config.yaml is not a known key; ` + known},
-		"shadow typo":         {env: whole("LIMITS_API_SHADOWS=true"), want: `LIMITS_API_SHADOWS in the environment ` + variables},
-		"shadow typo 2":       {env: whole("LIMITS_API_SHDW=true"), want: `LIMITS_API_SHDW in the environment ` + variables},
+		"shadow typo":         {env: whole("LIMITS_API_SHADOWS=true"), want: `LIMITS_API_SHADOWS in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
+		"shadow typo 2":       {env: whole("LIMITS_API_SHDW=true"), want: `LIMITS_API_SHDW in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
 		"shadow no name":      {env: []string{"LIMITS_SHADOW=true"}, want: `LIMITS_SHADOW in the environment ` + variables},
 		"shadow name":         {env: []string{"LIMITS_Api_SHADOW=true"}, want: `LIMITS_Api_SHADOW in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
 		"by no name":          {env: []string{"LIMITS_BY=ip"}, want: `LIMITS_BY in the environment ` + variables},
 		"by name":             {env: []string{"LIMITS_A-B_BY=ip"}, want: `LIMITS_A-B_BY in the environment is not a known variable; did you mean LIMITS_A_B_BY?`},
 		"by case":             {env: []string{"LIMITS_API_by=ip"}, want: `LIMITS_API_by in the environment is not a known variable; did you mean LIMITS_API_BY?`},
-		"by typo in .env":     {dotEnv: "LIMITS_API_BYE=ip", want: `LIMITS_API_BYE in test.env ` + variables},
+		"by typo in .env":     {env: whole(), dotEnv: "LIMITS_API_BYE=ip", want: `LIMITS_API_BYE in test.env is not a known variable; did you mean LIMITS_API_BY?`},
 		"hashed, no secret":   {env: whole("LIMITS_API_BY=hashed:route + hashed:query:a + ip"), want: by + `"hashed:route + hashed:query:a + ip"` + noKey},
 		"hashed, YAML":        {env: []string{"CLIENT_KEY_SECRET="}, yaml: inYAML + "by: hashed:ip}}\nclient: {key_secret: ''}", want: `limits.api.by (config.yaml) is "hashed:ip"` + noKey},
 		"hashed, bad secret":  {env: whole("LIMITS_API_BY=hashed:ip", "CLIENT_KEY_SECRET=s3cret"), want: "client.key_secret (CLIENT_KEY_SECRET in the environment), not shown as it is a secret: it has a length of 6; allowed: a text of 16 bytes or more"},
 		"hashed, broken file": {env: whole("LIMITS_API_BY=hashed:ip"), yaml: "a: b: c", want: "config.yaml is not valid YAML: mapping values are not allowed in this context"},
-		"by is a URL":         {env: whole("LIMITS_API_BY=redis://:a+s3cret+b@h"), want: by + hidden + ": " + hidden + " is not known" + rule + "\n" + by + hidden + ": " + hidden + " is not known" + rule + "\n" + by + hidden + ": " + hidden + " is not known" + rule},
+		"by is a URL":         {env: whole("LIMITS_API_BY=redis://:a+s3cret+b@h"), want: strings.Replace(strings.Repeat("\n"+by+`"xxxxx@h": a part is not known; `+above, 3)[1:], "; "+above, rule, 1)},
 	}
 	for part, fault := range map[string]string{
 		" ":                "part 1 is empty",
@@ -153,6 +156,9 @@ func TestLimitRefuses(t *testing.T) {
 		"Route":            `"Route" is not known`,
 		"ip,route":         `"ip,route" is not known`,
 		"ip:":              `"ip:" has a colon, and ip takes no name`,
+		"ip:header":        `"ip:header" has a colon, and ip takes no name`,
+		"ip:header:":       `"ip:header:" lacks a name`,
+		"ip:header:a b":    `"ip:header:a b" has a name that no header can have`,
 		"route:/x":         `"route:/x" has a colon, and route takes no name`,
 		"header":           `"header" lacks a name`,
 		"header:":          `"header:" lacks a name`,

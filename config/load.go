@@ -2,13 +2,15 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/knadh/koanf/parsers/dotenv"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -23,10 +25,9 @@ type Sources struct {
 	// read is an error.
 	YAML string
 
-	// DotEnv is the path of a .env file, "" for none. That there is no such file is
-	// fine, as with most programs that know .env; that it cannot be read is an error, and so
-	// is a setting that it has twice. Write a value that has a $ in it in single quotes:
-	// elsewhere $NAME stands for a variable defined above it in the same file.
+	// DotEnv is the path of a .env file, "" for none; see the package's documentation for how
+	// it is written. That there is no such file is fine, as with most programs that know
+	// .env. That it cannot be read is an error, and so is a setting that it has twice.
 	DotEnv string
 
 	// Environ is the environment, as "NAME=value" strings; the last one of a name
@@ -52,10 +53,12 @@ func Load(sources Sources) (*Config, error) {
 	if sources.YAML != "" {
 		s.loadYAML(sources.YAML)
 	}
+	environ := s.readEnviron(sources.Environ)
 	if sources.DotEnv != "" && exists(sources.DotEnv) {
-		s.loadDotEnv(sources.DotEnv)
+		s.loadDotEnv(sources.DotEnv, environ)
 	}
-	s.loadEnviron(sources.Environ)
+	s.loadVariables(environ, origin{source: "the environment", variables: true})
+	s.judgeVariables()
 
 	c := s.config()
 	if len(s.problems) > 0 {
@@ -73,6 +76,15 @@ type settings struct {
 
 	// A file could not be read. What is missing may be in it.
 	incomplete bool
+
+	unknown []unknownVariable // of .env files and the environment
+	lists   []string          // what is allowed, as far as an error has told it
+}
+
+// unknownVariable is one that is none of ours.
+type unknownVariable struct {
+	name string
+	from origin
 }
 
 // origin is where a value comes from.
@@ -151,66 +163,78 @@ func (s *settings) loadYAML(path string) {
 	s.merge(values, from)
 }
 
-func (s *settings) loadDotEnv(path string) {
+// loadDotEnv takes what is ours, and is not in the environment, which counts for more.
+func (s *settings) loadDotEnv(path string, environ map[string]string) {
 	text, ok := s.readFile(path)
 	if !ok {
 		return
 	}
-	variables, ok := parseDotEnv(text)
-	if !ok {
-		s.faultyFile("%s: line %d is not of the form NAME=value %s", path, badDotEnvLine(text), notShown)
+	parsed, faultyLine := readDotEnv(string(text), environ)
+	if faultyLine > 0 {
+		s.faultyFile("%s: line %d is not of the form NAME=value", path, faultyLine)
 		return
 	}
-	if line, variable := repeatedVariable(text); line > 0 {
-		s.faultyFile("%s: line %d sets %s once more; allowed: once", path, line, variable)
-		return
+	seen := map[string]bool{}
+	for i, variable := range parsed.order {
+		if _, ours := keyOf(variable); !ours {
+			continue
+		}
+		if seen[variable] {
+			s.faultyFile("%s: line %d sets %s once more; allowed: once", path, parsed.lines[i], variable)
+			return
+		}
+		seen[variable] = true
+		if fault := parsed.faults[variable]; fault != "" && environ[variable] == "" {
+			s.faultyFile("%s: %s", path, fault)
+		}
 	}
-	s.loadVariables(variables, origin{source: path, variables: true}, func(variable string) bool {
-		return strings.HasPrefix(variable, limitsVariables) || strings.HasPrefix(variable, redisVariables) || nearVariable(variable) != "" || otherSpelling(variable) != ""
-	})
+	variables := parsed.values
+	for variable := range parsed.faults {
+		variables[variable] = "" // there, without a value
+	}
+	s.loadVariables(variables, origin{source: path, variables: true})
 }
 
-func (s *settings) loadEnviron(environ []string) {
+func (s *settings) readEnviron(environ []string) map[string]string {
 	options := env.Opt{}
 	if environ != nil {
 		options.EnvironFunc = func() []string { return environ }
 	}
-	variables, err := env.Provider("", options).Read()
+	values, err := env.Provider("", options).Read()
 	if err != nil {
 		s.problemf("the environment: %w", err)
-		return
 	}
-	maps.DeleteFunc(variables, func(variable string, _ any) bool { return s.isForeign(variable, variables) })
-	s.loadVariables(variables, origin{source: "the environment", variables: true}, likelyTypo)
+	variables := make(map[string]string, len(values))
+	for variable, value := range values {
+		variables[variable], _ = value.(string)
+	}
+	return variables
 }
 
-// isForeign tells a variable of Kubernetes from the one it looks like: it stands alone,
-// where a limit has a max or a window as well.
-func (s *settings) isForeign(variable string, variables map[string]any) bool {
-	key, _ := keyOf(variable)
-	name, ok := limitOf(key)
-	set := func(field string) bool {
-		key := limitKey(name, field)
-		value, given := variables[variableOf(key)]
-		return given && value != "" || s.merged.Exists(key)
-	}
-	return ok && isNamedPort(variable) && !set(fieldMax) && !set(fieldWindow)
-}
-
-// loadVariables takes the variables that it knows. Of the others, it reports those that
-// are wrong here.
-func (s *settings) loadVariables(variables map[string]any, from origin, wrong func(variable string) bool) {
+// loadVariables takes the variables that are ours. The others wait for [settings.judgeVariables].
+func (s *settings) loadVariables(variables map[string]string, from origin) {
 	values := map[string]any{}
 	for _, variable := range slices.Sorted(maps.Keys(variables)) {
 		key, known := keyOf(variable)
 		switch {
-		case known && variables[variable] != "":
+		case !known:
+			s.unknown = append(s.unknown, unknownVariable{variable, from})
+		case variables[variable] != "" && !s.isForeign(key, variables):
 			values[key] = variables[variable]
-		case !known && wrong(variable):
-			s.unknownVariable(variable, from)
 		}
 	}
 	s.merge(values, from)
+}
+
+// isForeign tells a variable of Kubernetes from the one it looks like: it stands alone,
+// where a limit has a max or a window as well.
+func (s *settings) isForeign(key string, variables map[string]string) bool {
+	name, ok := limitOf(key)
+	set := func(field string) bool {
+		key := limitKey(name, field)
+		return variables[variableOf(key)] != "" || s.merged.Exists(key)
+	}
+	return ok && isNamedPort(variableOf(key)) && !set(fieldMax) && !set(fieldWindow)
 }
 
 func (s *settings) readFile(path string) (text []byte, ok bool) {
@@ -223,44 +247,50 @@ func (s *settings) readFile(path string) (text []byte, ok bool) {
 	return bytes.TrimPrefix(text, []byte("\ufeff")), true
 }
 
-func (s *settings) unknownVariable(variable string, from origin) {
-	hint := "allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
-	near := otherSpelling(variable)
-	if near == "" {
-		near = nearVariable(variable)
-	}
-	switch {
-	case near != "":
-		hint = "did you mean " + near + "?"
-	case strings.HasPrefix(variable, redisVariables):
-		hint = "allowed: " + strings.Join(variablesOf(sectionRedis), ", ")
-	}
-	shownVariable := shownName(variable)
-	if likelySecret(variable) {
-		shownVariable = "a variable " + notShown
-	}
-	s.problemf("%s in %s is not a known variable; %s", shownVariable, from.source, hint)
-}
-
 func (s *settings) unknownKey(key string, from origin) {
-	if likelySecret(key) {
-		s.problemf("%s has a key %s that is not known", from.source, notShown)
-		return
-	}
-	s.problemf("%s in %s is not a known key; %s", shownName(key), from.source, suggestion(key))
+	s.problemf("%s in %s is not a known key; %s", shownName(key), from.source, s.suggestion(key))
 }
 
-// parseDotEnv parses a .env file. The parser takes some lines without "=" for odd
-// names, so names are checked.
-func parseDotEnv(text []byte) (variables map[string]any, ok bool) {
-	variables, err := dotenv.Parser().Unmarshal(text)
-	if err != nil {
-		return nil, false
+// once is a list for a message, unless an earlier message of the same error has it.
+func (s *settings) once(list string) string {
+	if slices.Contains(s.lists, list) {
+		return "what is listed above"
 	}
-	for name := range variables {
-		if !variableName.MatchString(name) {
-			return nil, false
-		}
-	}
-	return variables, true
+	s.lists = append(s.lists, list)
+	return list
 }
+
+// fileFault is the reason that a file cannot be read, without its path, which the
+// message has already.
+func fileFault(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
+
+// exists reports whether there is a file, readable or not.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// ErrInvalid is matched by every error of [Load] and [Config.Limit].
+var ErrInvalid = errors.New("config: invalid configuration")
+
+// problems is what is wrong with a configuration, one error for each thing. It has no
+// heading, so that each line of its text stands for itself.
+type problems []error
+
+func (p problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p problems) Unwrap() []error { return p }
+
+func (p problems) Is(target error) bool { return target == ErrInvalid }

@@ -16,13 +16,15 @@ import (
 )
 
 // known ends the error for a key that resembles none.
-const known = "known are host, port, redis.url, redis.prefix, redis.timeout, redis.on_failure, redis.instances, redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
-	"client.ipv6_prefix, client.key_secret, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
+const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.client_cache, redis.skip_verify, " +
+	"redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, redis.sentinel_tls, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
+	"client.ipv6_prefix, client.key_secret, client.trusted_proxies, client.proxy_header, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
 
-// variables ends the error for a variable that is nearly one of a limit.
+// variables ends the error for a variable that is one of a limit but for its name.
 const variables = "is not a known variable; allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
 
-const hidden = "(not shown, as it may hold a password)"
+// above stands for a list that an earlier line of the error has.
+const above = "allowed: what is listed above"
 
 const required = "REDIS_URL is required: set it to redis://localhost:6379, or memory:// to limit within this process only"
 
@@ -167,14 +169,14 @@ func TestLoadRefuses(t *testing.T) {
 		"port section":       {yaml: "port: {a: 1}", want: `port (config.yaml) is a section: a whole number is needed; allowed: 1 to 65535`},
 		"port list":          {yaml: "port: [80]", want: `port (config.yaml) is a list: a whole number is needed; allowed: 1 to 65535`},
 		"port duration":      {defaults: map[string]any{"port": time.Second}, want: `port (the program's defaults) is 1s: a whole number is needed; allowed: 1 to 65535`},
-		"port is a URL":      {env: []string{"PORT=redis://:pw@h"}, want: `port (PORT in the environment) is ` + hidden + `: a whole number is needed; allowed: 1 to 65535`},
+		"port is a URL":      {env: []string{"PORT=redis://:pw@h"}, want: `port (PORT in the environment) is "xxxxx@h": a whole number is needed; allowed: 1 to 65535`},
 		"port plus":          {env: []string{"PORT=+80"}, want: `port (PORT in the environment) is "+80": write it without a plus sign or leading zeros, as 80; allowed: 1 to 65535`},
 		"port zeros":         {dotEnv: "PORT=0080", want: `port (PORT in test.env) is "0080": write it without a plus sign or leading zeros, as 80; allowed: 1 to 65535`},
 		"port octal":         {yaml: "redis:\n  prefix: a\nport: 010", want: `config.yaml: line 3 ` + notation},
 		"port octal 2":       {yaml: "port: 0o10", want: `config.yaml: line 1 ` + notation},
 		"port signed":        {yaml: "port: +80", want: `config.yaml: line 1 ` + notation},
 		"max underscore":     {yaml: "# max: 1\nlimits: {api: {window: 1s, \"max\": 1_000}}", want: `config.yaml: line 2 ` + notation},
-		"host":               {env: []string{"HOST=http://h"}, want: `host (HOST in the environment) is ` + hidden + `; allowed: a host name or an IP address`},
+		"host":               {env: []string{"HOST=http://h"}, want: `host (HOST in the environment) is "http://h"; allowed: a host name or an IP address`},
 		"host brackets":      {yaml: "host: '[::1]'", want: `host (config.yaml) is "[::1]"; allowed: a host name or an IP address`},
 		"host number":        {yaml: "host: 5", want: `host (config.yaml) is 5: a text is needed; allowed: a host name or an IP address`},
 		"port in .env":       {dotEnv: "PORT=x", want: `port (PORT in test.env) is "x": a whole number is needed; allowed: 1 to 65535`},
@@ -219,26 +221,25 @@ func TestLoadRefuses(t *testing.T) {
 		"unknown section":    {yaml: "server: {a: 1, b: 2}", want: `server in config.yaml is not a known key; ` + known},
 		"unknown redis":      {yaml: "redis: {urls: x}", want: `redis.urls in config.yaml is not a known key; did you mean redis.url?`},
 		"unknown default":    {defaults: map[string]any{"limits.api.limit": 1}, want: `limits.api.limit in the program's defaults is not a known key; ` + known},
-		"url as default":     {defaults: map[string]any{"redis://:pw@h": 1}, want: `the program's defaults has a key ` + hidden + ` that is not known`},
+		"url as default":     {defaults: map[string]any{"redis://:pw@h": 1}, want: `xxxxx@h in the program's defaults is not a known key; ` + known},
 		"nested default":     {defaults: map[string]any{"limits": map[string]any{}}, want: `limits in the program's defaults is not a known key; ` + known},
 		"odd default":        {defaults: map[string]any{"port": func() {}}, want: `port (the program's defaults) is a func(); allowed: a string, an integer, a bool or, for a duration, a time.Duration`},
 		"nil default":        {defaults: map[string]any{"port": nil}, want: `port (the program's defaults) is a <nil>; allowed: a string, an integer, a bool or, for a duration, a time.Duration`},
 		"float default":      {defaults: map[string]any{"port": 80.5}, want: `port (the program's defaults) is 80.5: a whole number is needed; allowed: 1 to 65535`},
-		"variable typo":      {env: []string{"LIMITS_API_MAXX=1"}, want: `LIMITS_API_MAXX in the environment ` + variables},
-		"variable typo 2":    {env: []string{"LIMITS_API_WINDW=1"}, want: `LIMITS_API_WINDW in the environment ` + variables},
-		"variable typo 3":    {env: []string{"LIMITS_API_windws=1"}, want: `LIMITS_API_windws in the environment ` + variables},
-		"variable secret":    {env: []string{"LIMITS_redis://:pw@h_MAX=1"}, want: `a variable ` + hidden + ` in the environment ` + variables},
+		"variable typo":      {env: []string{"LIMITS_API_MAXX=1"}, want: `LIMITS_API_MAXX in the environment is not a known variable; did you mean LIMITS_API_MAX?`},
+		"variable typo 2":    {env: []string{"LIMITS_API_WINDW=1"}, want: `LIMITS_API_WINDW in the environment is not a known variable; did you mean LIMITS_API_WINDOW?`},
+		"variable typo 3":    {env: []string{"LIMITS_API_windws=1"}, want: `LIMITS_API_windws in the environment is not a known variable; did you mean LIMITS_API_WINDOW?`},
+		"variable secret":    {env: []string{"LIMITS_redis://:pw@h_MAX=1"}, want: `xxxxx@h_MAX in the environment ` + variables},
 		"variable no name":   {env: []string{"LIMITS_MAX=1"}, want: `LIMITS_MAX in the environment ` + variables},
 		"variable case":      {env: []string{"LIMITS_Api_MAX=1"}, want: `LIMITS_Api_MAX in the environment is not a known variable; did you mean LIMITS_API_MAX?`},
 		"variable hyphen":    {env: []string{"LIMITS_A-B_MAX=1"}, want: `LIMITS_A-B_MAX in the environment is not a known variable; did you mean LIMITS_A_B_MAX?`},
-		"variable in .env":   {dotEnv: "LIMITS_API_PER=secret", want: `LIMITS_API_PER in test.env ` + variables},
-		"foreign in .env":    {dotEnv: "LIMITS_CPU=2", want: `LIMITS_CPU in test.env ` + variables},
-		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`},
+		"variable in .env":   {dotEnv: "LIMITS_API_MXA=secret", want: `LIMITS_API_MXA in test.env is not a known variable; did you mean LIMITS_API_MAX?`},
+		"redis in .env":      {dotEnv: "REDIS_TIMOUT=secret", want: `REDIS_TIMOUT in test.env is not a known variable; did you mean REDIS_TIMEOUT?`},
 		"name capitals":      {yaml: "limits: {API: {max: 1, window: 1s}}", want: `limits.API in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name hyphen":        {yaml: "limits: {per-user: {max: 1, window: 1s}}", want: `limits.per-user in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"name long":          {yaml: "limits: {" + long + ": {max: 1, window: 1s}}", want: `limits.` + long + ` in config.yaml has a name that is not allowed for a limit; ` + nameRule},
 		"dotted key":         {yaml: "limits.api.max: 1", want: `limits.api.max in config.yaml is a key with a dot in it; write a section in its place`},
-		"url as key":         {yaml: "redis:\n  redis://:pw@h:", want: `config.yaml has a key ` + hidden + ` that is not known`},
+		"url as key":         {yaml: "redis:\n  redis://:pw@h:", want: `xxxxx@h in config.yaml is not a known key; ` + known},
 		"redis not section":  {yaml: "redis: redis://:pw@h", want: `redis in config.yaml is not a section; allowed: keys indented below it`},
 		"limits list":        {yaml: "limits: [1]", want: `limits in config.yaml is not a section; allowed: keys indented below it`},
 		"limit null":         {yaml: "limits: {api: }", want: `limits.api in config.yaml is not a section; allowed: max, window, by and shadow, indented below it`},
@@ -251,17 +252,17 @@ func TestLoadRefuses(t *testing.T) {
 		"yaml tag":           {yaml: "!redis://:pw@h x", want: "config.yaml is not valid YAML: unmarshal errors: line 1: cannot read a value with a tag (not shown)"},
 		"yaml duplicate":     {yaml: "port: 1\nport: 2", want: `config.yaml is not valid YAML: unmarshal errors: line 2: mapping key (not shown) already defined at line 1`},
 		"yaml documents":     {yaml: "---\nport: 1\n---\nport: 2", want: `config.yaml: line 3 begins a second YAML document; allowed: one`},
-		".env no equals":     {dotEnv: "PORT=80\n\nREDIS_PASSWORD secret\nPORT=81", want: `test.env: line 3 is not of the form NAME=value (not shown, as it may hold a password)`},
-		".env last line":     {dotEnv: "PORT=80\nsecret", want: `test.env: line 2 is not of the form NAME=value (not shown, as it may hold a password)`},
-		".env odd name":      {dotEnv: "REDIS_URL redis://:secret@h", want: `test.env: line 1 is not of the form NAME=value (not shown, as it may hold a password)`},
-		".env open quote":    {dotEnv: "A='x\ny'\nREDIS_URL=\"redis://:secret@h\nPORT=80", want: `test.env: line 3 is not of the form NAME=value (not shown, as it may hold a password)`},
+		".env no equals":     {dotEnv: "PORT=80\n\nREDIS_PASSWORD secret\nPORT=81", want: `test.env: line 3 is not of the form NAME=value`},
+		".env last line":     {dotEnv: "PORT=80\nsecret", want: `test.env: line 2 is not of the form NAME=value`},
+		".env odd name":      {dotEnv: "REDIS_URL redis://:secret@h", want: `test.env: line 1 is not of the form NAME=value`},
+		".env open quote":    {dotEnv: "A='x\ny'\nREDIS_URL=\"redis://:secret@h\nPORT=80", want: `test.env: line 3 is not of the form NAME=value`},
 	}
 	requireRefused(t, tests)
 	assert.GreaterOrEqual(t, len(tests), 60)
 }
 
 func TestLoadReportsEverythingAtOnce(t *testing.T) {
-	inFiles(t, map[string]string{".env": "REDIS_TLS=1\n", "config.yaml": "limits: {api: {max: 0.5}}\nlog: debug"})
+	inFiles(t, map[string]string{".env": "REDIS_TIMEOT=1\n", "config.yaml": "limits: {api: {max: 0.5}}\nlog: debug\nserver: x"})
 	_, err := config.Load(config.Sources{
 		YAML:    "config.yaml",
 		DotEnv:  ".env",
@@ -269,7 +270,8 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 	})
 	require.EqualError(t, err, strings.Join([]string{
 		`log in config.yaml is not a known key; ` + known,
-		`REDIS_TLS in .env is not a known variable; allowed: REDIS_URL, REDIS_PREFIX, REDIS_TIMEOUT, REDIS_ON_FAILURE, REDIS_INSTANCES, REDIS_CA_FILE, REDIS_CERT_FILE, REDIS_KEY_FILE, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD`,
+		`server in config.yaml is not a known key; ` + above,
+		`REDIS_TIMEOT in .env is not a known variable; did you mean REDIS_TIMEOUT?`,
 		`LIMITS_MAX in the environment ` + variables,
 		`port (PORT in the environment) is "http": a whole number is needed; allowed: 1 to 65535`,
 		required,
@@ -278,7 +280,7 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 	}, "\n"))
 	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok)
-	assert.Len(t, joined.Unwrap(), 7)
+	assert.Len(t, joined.Unwrap(), 8)
 }
 
 func TestLoadNamesAFileThatCannotBeRead(t *testing.T) {
@@ -306,10 +308,10 @@ func TestLoadNeedsNoDotEnv(t *testing.T) {
 func TestLoadDoesNotMissWhatABrokenFileMayHave(t *testing.T) {
 	inFiles(t, map[string]string{"bad.env": "no variable\n", "bad.yaml": "a: b: c", "octal.yaml": "port: 010"})
 	for fault, sources := range map[string]config.Sources{
-		"gone.yaml cannot be read: no such file or directory":                                  {YAML: "gone.yaml"},
-		". cannot be read: is a directory":                                                     {DotEnv: "."},
-		"bad.env: line 1 is not of the form NAME=value (not shown, as it may hold a password)": {DotEnv: "bad.env"},
-		"bad.yaml is not valid YAML: mapping values are not allowed in this context":           {YAML: "bad.yaml"},
+		"gone.yaml cannot be read: no such file or directory":                        {YAML: "gone.yaml"},
+		". cannot be read: is a directory":                                           {DotEnv: "."},
+		"bad.env: line 1 is not of the form NAME=value":                              {DotEnv: "bad.env"},
+		"bad.yaml is not valid YAML: mapping values are not allowed in this context": {YAML: "bad.yaml"},
 		"octal.yaml: line 1 has a number with a plus sign, a leading zero or an underscore, which YAML may take for another one; allowed: decimal digits only": {YAML: "octal.yaml"},
 	} {
 		sources.Environ = []string{"LIMITS_API_MAX=1"}
@@ -325,7 +327,7 @@ func TestLoadLeavesForeignVariablesAlone(t *testing.T) {
 		// What Kubernetes sets for a Service named limits.
 		"LIMITS_SERVICE_HOST=10.0.0.1", "LIMITS_SERVICE_PORT=80", "LIMITS_SERVICE_PORT_HTTP=80", "LIMITS_SERVICE_PORT_MAIN=80",
 		"LIMITS_PORT=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP=tcp://10.0.0.1:80", "LIMITS_PORT_80_TCP_PROTO=tcp",
-		"LIMITS_PORT_80_TCP_PORT=80", "LIMITS_PORT_80_TCP_ADDR=10.0.0.1", "REDIS_TIMOUT=1s", "REDIS_SERVICE_HOST=10.0.0.2",
+		"LIMITS_PORT_80_TCP_PORT=80", "LIMITS_PORT_80_TCP_ADDR=10.0.0.1", "REDIS_SERVICE_HOST=10.0.0.2",
 	)})
 	require.NoError(t, err)
 	assert.Empty(t, c.Limits)

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
@@ -18,7 +19,7 @@ const retryEvery = 250 * time.Millisecond
 
 // Store is the store of a configuration, ready to use. Make one with [Redis.Open].
 type Store struct {
-	*slidingwindow.GuardedStore
+	*guard.Store
 
 	redis *lateRedis // nil if the limits are kept in memory
 }
@@ -27,52 +28,60 @@ type Store struct {
 // connection as [Redis.Connect] makes it, or with memory:// one within this process. One is
 // enough for a program: share it, and Close it after the last call.
 //
-// Its errors are those of Connect. But if r.OnFailure is not FailClosed, and what keeps it from
-// connecting passes by itself (nobody answers there, or Redis is loading its data), it returns a
-// store that does without Redis, as in any other outage, and connects when Redis is there, in the
-// background. What somebody must mend, such as a wrong password or certificate, is an
-// error in any case, as long as it shows at the start; so is that ctx ended first.
-// With memory:// the other settings of r but Logger mean nothing.
+// It connects, and then proves that decisions can be made, by
+// [slidingwindow.RedisStore.Check], which also finds out whether there is a proxy that several keys
+// must not share a command behind. Its errors are those of Connect and of Check. But if
+// r.OnFailure is not guard.Closed, and what keeps Redis from deciding passes by itself, it returns a
+// store that does without Redis, as in any other outage, until Redis can decide: nobody
+// answers there, it is loading its data, has no memory left or lacks replicas. What somebody must
+// mend is an error in any case, as long as it shows at the start: a wrong password or
+// certificate, a right that the user lacks, a replica in place of its master. So is
+// that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if r.InMemory() {
 		memory, err := memory.New(memory.Config{})
 		if err != nil {
 			return nil, err
 		}
-		guarded, err := slidingwindow.NewGuardedStore(memory, slidingwindow.GuardConfig{Logger: r.Logger})
+		guarded, err := guard.New(memory, guard.Config{Logger: r.Logger})
 		if err != nil {
 			return nil, err
 		}
-		return &Store{GuardedStore: guarded}, nil
+		return &Store{Store: guarded}, nil
 	}
 	late := &lateRedis{config: r}
-	guard := slidingwindow.GuardConfig{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
-	if r.OnFailure == slidingwindow.FallBack {
+	policy := guard.Config{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
+	if r.OnFailure == guard.Fallback {
 		memory, err := memory.New(memory.Config{})
 		if err != nil {
 			return nil, err
 		}
-		guard.Fallback = memory
+		policy.Fallback = memory
 	}
-	guarded, err := slidingwindow.NewGuardedStore(late, guard)
+	guarded, err := guard.New(late, policy)
 	if err != nil {
 		return nil, err
 	}
 	if err = late.open(ctx); err != nil {
 		return nil, err
 	}
-	return &Store{GuardedStore: guarded, redis: late}, nil
+	return &Store{Store: guarded, redis: late}, nil
 }
 
 // Available tells whether Redis is asked for decisions, for metrics; see
-// [slidingwindow.GuardedStore]. With memory:// it is always true.
+// [guard.Store]. With memory:// it is always true.
 func (s *Store) Available() bool {
-	return s.GuardedStore.Available() && (s.redis == nil || s.redis.now.Load() != nil)
+	return s.Store.Available() && (s.redis == nil || s.redis.now.Load() != nil)
 }
 
-// Ping asks Redis for an answer, for a health check. Its error says why there is none, and
-// matches [slidingwindow.ErrStoreUnavailable]. With memory:// there is nobody to ask, and no
-// error. Give it a ctx with a deadline.
+// Ping tells whether Redis can decide now, by [slidingwindow.RedisStore.Check], whatever
+// r.OnFailure makes of it if not; in a Cluster every node that has slots must. Its error
+// says why it cannot, and what to do, and matches [slidingwindow.ErrStoreUnavailable].
+// With memory:// there is nobody to ask, and no error. Give it a ctx with a deadline.
+//
+// It is for a readiness probe where r.OnFailure is guard.Closed, for a page that tells how Redis is,
+// and for an alert. With guard.Open and guard.Fallback a service is ready without Redis. A liveness probe
+// must never ask it: to restart a service does not bring Redis back.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.redis == nil {
 		return nil
@@ -81,11 +90,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Not the builder's PING, which would be tried again until ctx ends.
-	if err = connected.client.Do(ctx, connected.client.B().Arbitrary("PING").Build()).Error(); err != nil {
-		return fmt.Errorf("%w: redis: %w", slidingwindow.ErrStoreUnavailable, err)
-	}
-	return nil
+	return connected.Check(ctx)
 }
 
 // Close ends the connection, after the calls that are under way, and what looks for Redis.
@@ -121,45 +126,63 @@ func (l *lateRedis) open(ctx context.Context) error {
 		return errRequired
 	}
 	m := newMonitor(l.config.server(), l.config.logger())
-	err := l.connect(ctx, m)
-	mayBeLate := l.config.OnFailure != "" && l.config.OnFailure != slidingwindow.FailClosed
-	if err == nil || !mayBeLate || !m.outage || ctx.Err() != nil {
+	proved, err := l.connect(ctx, m)
+	switch {
+	case proved:
+		return nil
+	case err == nil: // it cannot decide yet
+	case !l.mayBeLate() || !m.outage || ctx.Err() != nil:
 		return err
+	default:
+		l.missing(err)
+		l.config.logger().Warn("starting without redis, which is looked for", "on_failure", l.config.OnFailure, "error", err)
 	}
-	l.missing(err)
-	l.config.logger().Warn("starting without redis, which is looked for", "on_failure", l.config.OnFailure, "error", err)
 	searching, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
-	l.search.Go(func() { l.find(searching, m) })
+	l.search.Go(func() {
+		if err == nil || !l.find(searching, m) {
+			l.prove(searching)
+		}
+	})
 	return nil
 }
 
-func (l *lateRedis) connect(ctx context.Context, m *monitor) error {
+// mayBeLate tells whether the policy does without Redis.
+func (l *lateRedis) mayBeLate() bool {
+	return l.config.OnFailure != "" && l.config.OnFailure != guard.Closed
+}
+
+// connect connects, and tells whether it is proved that decisions can be made.
+func (l *lateRedis) connect(ctx context.Context, m *monitor) (proved bool, err error) {
 	client, err := m.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	store, err := slidingwindow.NewRedisStore(client, l.config.Store())
+	if err == nil {
+		proved, err = l.check(ctx, store, client.Mode(), m.server.timeout())
+	}
 	if err != nil {
 		client.Close()
-		return err
+		return false, err
 	}
 	l.now.Store(&connectedRedis{store, client})
-	return nil
+	return proved, nil
 }
 
-// find connects as soon as it can. What it meets on the way is logged when it changes.
-func (l *lateRedis) find(ctx context.Context, last *monitor) {
+// find connects as soon as it can, and tells whether it is then proved that decisions can be made.
+// What it meets on the way is logged when it changes.
+func (l *lateRedis) find(ctx context.Context, last *monitor) (proved bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(retryEvery):
 		}
 		m := last.again()
-		err := l.connect(ctx, m)
+		proved, err := l.connect(ctx, m)
 		if err == nil || ctx.Err() != nil {
-			return
+			return proved
 		}
 		if !m.outage && last.outage {
 			l.config.logger().Error("redis is there, but cannot be used", "error", err)
@@ -190,6 +213,14 @@ func (l *lateRedis) close() {
 		connected.Close()
 		connected.client.Close()
 	}
+}
+
+// Part implements [slidingwindow.Parted].
+func (l *lateRedis) Part(key string) string {
+	if connected := l.now.Load(); connected != nil {
+		return connected.Part(key)
+	}
+	return ""
 }
 
 // Take implements [slidingwindow.Store].
@@ -232,4 +263,4 @@ func (m *monitor) again() *monitor {
 	return next
 }
 
-var _ slidingwindow.Store = (*lateRedis)(nil)
+var _ slidingwindow.Parted = (*lateRedis)(nil)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 func redisOf(t *testing.T, environ ...string) (config.Redis, *logs) {
@@ -43,6 +45,22 @@ func TestOpenInMemory(t *testing.T) {
 	d, err := limiterOf(t, store, slidingwindow.PerMinute(1)).Allow(t.Context(), "k")
 	require.NoError(t, err)
 	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
+}
+
+// A refund would get lost between two guards.
+func TestAStoreIsNotGuardedAgain(t *testing.T) {
+	t.Parallel()
+	redis, _ := redisOf(t, "REDIS_URL=memory://")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	defer store.Close()
+	_, err = guard.New(store, guard.Config{})
+	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
+	require.ErrorContains(t, err, "store is guarded already")
+	inMemory, err := memory.New(memory.Config{})
+	require.NoError(t, err)
+	_, err = guard.New(inMemory, guard.Config{OnFailure: guard.Fallback, Fallback: store})
+	require.ErrorContains(t, err, "guard.Config.Fallback is guarded")
 }
 
 func TestOpenInRedis(t *testing.T) {

@@ -32,6 +32,14 @@ const (
 
 func (s *server) isTLS() bool { return s.scheme == "rediss" }
 
+// speaksTLS tells whether the server at an address does.
+func (s *server) speaksTLS(addr string) bool {
+	if s.isSentinel(addr) {
+		return s.sentinelTLS
+	}
+	return s.isTLS()
+}
+
 // timeout bounds connecting to one address, TLS included.
 func (s *server) timeout() time.Duration {
 	if s.dialTimeout > 0 {
@@ -72,8 +80,9 @@ func (s *server) option() rueidis.ClientOption {
 		BlockingPoolCleanup: poolCleanup,
 		BlockingPoolMinSize: poolMinSize,
 	}
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
 	if s.isTLS() {
-		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
+		option.TLSConfig = tlsConfig
 	}
 	if s.masterSet != "" {
 		option.Sentinel = rueidis.SentinelOption{
@@ -82,8 +91,10 @@ func (s *server) option() rueidis.ClientOption {
 			Password:                s.sentinelPassword,
 			ClientName:              s.clientName,
 			Dialer:                  option.Dialer,
-			TLSConfig:               option.TLSConfig,
 			TopologyRefreshInterval: sentinelRefresh,
+		}
+		if s.sentinelTLS {
+			option.Sentinel.TLSConfig = tlsConfig
 		}
 	}
 	return option

@@ -46,10 +46,13 @@ func (p *urlParser) query() {
 		p.faultf("its parameters are not well-formed; allowed: ?name=value&name=value, with special characters percent-encoded")
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
+	p.server.parameters = slices.Sorted(maps.Keys(values))
+	allowed := strings.Join(slices.Sorted(maps.Keys(parameters)), ", ")
+	for _, name := range p.server.parameters {
 		set, known := parameters[name]
 		if !known {
-			p.faultf("parameter %s is not known; allowed: %s", quotedName(name), strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
+			p.faultf("parameter %s is not known; allowed: %s", quotedName(name), allowed)
+			allowed = "what is listed above"
 			continue
 		}
 		if len(values[name]) > 1 && name != "addr" {

@@ -81,6 +81,9 @@ func (s *server) words(addr, reply string) string {
 		if s.isSentinel(addr) {
 			return strings.ReplaceAll(k.means, variableOf(keyURL), variableOf(keySentinelPassword))
 		}
+		if s.loginApart {
+			return strings.ReplaceAll(k.means, variableOf(keyURL), variableOf(keyPassword))
+		}
 		return k.means
 	}
 	if s.username != "" || s.password != "" || s.sentinelPassword != "" {

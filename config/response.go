@@ -74,20 +74,11 @@ func (s *settings) headers() string {
 	if !s.merged.Exists(keyHeaders) {
 		return formatDraft11
 	}
-	var given []any
-	text := ""
-	switch value := s.merged.Get(keyHeaders).(type) {
-	case string:
-		text = value
-		for name := range strings.SplitSeq(value, ",") {
-			given = append(given, strings.Trim(name, " \t")) // as echomw.ParseHeaders does
-		}
-	case []any:
-		given = value
-	default:
-		s.invalid(keyHeaders, "a text or a list is needed", headersRule)
+	given, ok := s.list(keyHeaders, headersRule)
+	if !ok {
 		return ""
 	}
+	text, _ := s.merged.Get(keyHeaders).(string)
 	chosen := map[string]bool{}
 	for i, item := range given {
 		name, isText := item.(string)

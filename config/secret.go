@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"strconv"
 )
@@ -39,4 +40,26 @@ func (s Secret) Bytes() []byte {
 		return nil
 	}
 	return []byte(s.open())
+}
+
+// secret reports what is wrong without the value, whatever it is: a number may be a
+// secret that lacks its quotes.
+func (s *settings) secret(key string, least int, allowed string) Secret {
+	if !s.isSet(key) {
+		return Secret{}
+	}
+	text, ok := s.merged.Get(key).(string)
+	why := ""
+	switch {
+	case !ok:
+		why = textNeeded
+	case stray(text) != "":
+		why = stray(text)
+	case len(text) < least:
+		why = fmt.Sprintf("it has a length of %d", len(text))
+	default:
+		return Secret{redacted{mask}, func() string { return text }}
+	}
+	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(key), why, allowed)
+	return Secret{}
 }

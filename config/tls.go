@@ -21,20 +21,20 @@ func (r Redis) tlsFiles() tlsFiles { return tlsFiles{r.CAFile, r.CertFile, r.Key
 // tlsFiles reads the settings. What is in the files is read to connect.
 func (s *settings) tlsFiles(c *Redis) {
 	for key, path := range map[string]*string{keyCAFile: &c.CAFile, keyCertFile: &c.CertFile, keyKeyFile: &c.KeyFile} {
-		*path, _ = s.text(key, fileRule)
+		*path = s.cleanText(key, fileRule)
 	}
 	s.together(keyCertFile, c.CertFile != "", keyKeyFile, c.KeyFile != "")
 	if c.URL.open == nil || c.InMemory() {
 		return
 	}
-	url := c.URL.open()
+	url := c.server()
 	for _, key := range []string{keyCAFile, keyCertFile, keyKeyFile} {
-		if s.isSet(key) && !url.isTLS() {
+		if s.isSet(key) && !url.isTLS() && !url.sentinelTLS {
 			s.problemf("%s is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://", s.describe(key))
 		}
 	}
 	if c.CAFile != "" && url.skipVerify {
-		s.problemf("%s contradicts skip_verify of REDIS_URL, which checks no certificate; allowed: one of the two", s.describe(keyCAFile))
+		s.problemf("%s contradicts skip_verify, by which no certificate is checked; allowed: one of the two", s.describe(keyCAFile))
 	}
 }
 
@@ -99,7 +99,7 @@ func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config
 
 // checkFiles finds out before connecting what is wrong with the files.
 func (s *server) checkFiles() error {
-	if !s.isTLS() {
+	if !s.isTLS() && !s.sentinelTLS {
 		return nil
 	}
 	return s.files.apply(&tls.Config{MinVersion: tls.VersionTLS12})

@@ -5,17 +5,82 @@ import (
 	"strings"
 )
 
-// likelyTypo tells a variable that was meant for a limit from one that has nothing to
-// do with this program, such as Kubernetes' LIMITS_PORT_80_TCP for a Service named
-// limits: its last word is, or nearly is, that of a limit.
-func likelyTypo(variable string) bool {
-	rest, ok := strings.CutPrefix(strings.ToUpper(variable), limitsVariables)
-	word := strings.ToLower(rest[strings.LastIndexByte(rest, '_')+1:])
-	return ok && !isNamedPort(variable) && slices.ContainsFunc(limitFields, func(field string) bool {
+// othersVariables are a slip away from a variable of ours, and are known to be used by other
+// programs.
+var othersVariables = []string{"REDIS_URI", "REDIS_URLS"}
+
+// judgeVariables reports the variables that are not known and were likely meant for this program.
+// The rule is one for .env files and the environment, as either may be shared with others, such as
+// docker compose or Kubernetes: only what resembles a whole variable of ours is an error.
+func (s *settings) judgeVariables() {
+	ours := make([]string, 0, len(plainKeys))
+	for _, key := range plainKeys {
+		ours = append(ours, variableOf(key))
+	}
+	for _, name := range s.merged.MapKeys(sectionLimits) {
+		for _, field := range limitFields {
+			ours = append(ours, variableOf(limitKey(name, field)))
+		}
+	}
+	for _, unknown := range s.unknown {
+		if near := nearVariable(unknown.name, ours); near != "" {
+			s.problemf("%s in %s is not a known variable; did you mean %s?", shownName(unknown.name), unknown.from.source, near)
+		} else if nearLimit(unknown.name) {
+			s.problemf("%s in %s is not a known variable; allowed: %s", shownName(unknown.name), unknown.from.source, s.once(limitVariables))
+		}
+	}
+}
+
+const limitVariables = "LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_SHADOW, with a name of capital letters, digits and underscores"
+
+// nearVariable returns the variable of ours that the given one was likely meant for, or "".
+func nearVariable(variable string, ours []string) string {
+	upper := strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(variable))
+	if _, known := keyOf(upper); known {
+		return upper // another spelling
+	}
+	if slices.Contains(othersVariables, upper) || isNamedPort(upper) {
+		return ""
+	}
+	nearest, least := "", len(upper)
+	for _, candidate := range ours {
+		// One slip in eight letters. Fewer letters have no slip to spare: POST is not PORT.
+		d := editDistance(upper, candidate)
+		if d < least && d <= len(candidate)/8 && digitsOf(upper) == digitsOf(candidate) {
+			nearest, least = candidate, d
+		}
+	}
+	if name, field := limitParts(upper); nearest == "" && field != "" && isLimitName(name) {
+		return variableOf(limitKey(name, field))
+	}
+	return nearest
+}
+
+// nearLimit tells a variable that ends as one of a limit, but has no name for it.
+func nearLimit(variable string) bool {
+	upper := strings.ToUpper(variable)
+	_, field := limitParts(upper)
+	return field != "" && !isNamedPort(upper)
+}
+
+// limitParts are the name of the limit, in lower case, and the field that a variable was meant for.
+// The field is "" if it was meant for none, such as Kubernetes' LIMITS_PORT_80_TCP for a Service
+// named limits: its last word is not that of a limit, nor nearly.
+func limitParts(upper string) (name, field string) {
+	rest, ok := strings.CutPrefix(upper, limitsVariables)
+	if !ok {
+		return "", ""
+	}
+	i := strings.LastIndexByte(rest, '_')
+	word := strings.ToLower(rest[i+1:])
+	for _, field := range limitFields {
 		// One slip in three letters: with two in MAX, CPU_MIN and MEMORY_MIB would be near it.
 		// By has no letter to spare, as any two are near it.
-		return editDistance(word, field) <= len(field)/3
-	})
+		if editDistance(word, field) <= len(field)/3 {
+			return strings.ToLower(rest[:max(i, 0)]), field
+		}
+	}
+	return "", ""
 }
 
 // isNamedPort tells whether a variable is what Kubernetes sets for a port of a Service:
@@ -24,34 +89,18 @@ func isNamedPort(variable string) bool {
 	return strings.HasPrefix(variable, limitsVariables) && strings.Contains(variable, "_SERVICE_PORT_")
 }
 
-// otherSpelling returns the variable that the given one is but for the case of its letters,
-// and a dot or a hyphen in place of an underscore; or "".
-func otherSpelling(variable string) string {
-	upper := strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(variable))
-	if _, known := keyOf(upper); !known || upper == variable {
-		return ""
-	}
-	return upper
-}
-
-// nearVariable returns the variable of response or client that the given one was meant
-// for, or "". These sections have names that others use as well, so that only a
-// resemblance to the whole tells whose a variable is.
-func nearVariable(variable string) string {
-	nearest, least := "", 3
-	for _, key := range plainKeys {
-		if !strings.HasPrefix(key, sectionResponse+".") && !strings.HasPrefix(key, sectionClient+".") {
-			continue
+// digitsOf are the digits of a name. They are no slips: REDIS_URL2 is that of a second Redis.
+func digitsOf(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
 		}
-		if d := editDistance(strings.ToUpper(variable), variableOf(key)); d < least {
-			nearest, least = variableOf(key), d
-		}
-	}
-	return nearest
+		return r
+	}, name)
 }
 
 // suggestion ends a message about an unknown key with the known one it resembles.
-func suggestion(key string) string {
+func (s *settings) suggestion(key string) string {
 	candidates := slices.Clone(plainKeys)
 	if parts := strings.Split(key, "."); len(parts) == 3 && isLimitName(parts[1]) {
 		for _, field := range limitFields {
@@ -69,26 +118,31 @@ func suggestion(key string) string {
 	if nearest != "" {
 		return "did you mean " + nearest + "?"
 	}
-	return "known are " + strings.Join(plainKeys, ", ") + ", limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
+	return "allowed: " + s.once(strings.Join(plainKeys, ", ")+", limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow")
 }
 
-// editDistance counts the bytes to insert, delete or replace to turn a into b.
+// editDistance counts the slips that turn a into b: a byte left out, added or replaced, or two
+// that follow each other exchanged.
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	var before []int // the row above the one above
+	above := make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
+		row := make([]int, len(b)+1)
 		row[0] = i + 1
 		for j := range len(b) {
-			replace := diagonal
+			replace := above[j]
 			if a[i] != b[j] {
 				replace++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
+			row[j+1] = min(replace, above[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
+		before, above = above, row
 	}
-	return row[len(b)]
+	return above[len(b)]
 }

@@ -36,6 +36,7 @@ type server struct {
 	scheme             string   // redis, rediss, unix or memory
 	addrs              []string // host:port each, or the path of the Unix socket
 	username, password string
+	hasPassword        bool // be it an empty one
 	db                 int
 	dialTimeout        time.Duration // 0: not given
 	writeTimeout       time.Duration // 0: not given
@@ -45,8 +46,11 @@ type server struct {
 	noRetry            bool
 	clientName         string
 	masterSet          string
+	parameters         []string // that the URL has
 
 	// What is set apart from the URL.
+	loginApart                         bool // the password is
+	sentinelTLS                        bool
 	decision                           time.Duration // how long one may take
 	files                              tlsFiles
 	sentinelUsername, sentinelPassword string
@@ -75,8 +79,8 @@ func parseURL(raw string) (u URL, faults []string) {
 			return URL{}, []string{"memory:// takes nothing after it"}
 		}
 	}
-	if strings.TrimSpace(raw) != raw {
-		return URL{}, []string{"it begins or ends with a space or a line break"}
+	if fault := stray(raw); fault != "" {
+		return URL{}, []string{fault}
 	}
 	parsed, err := url.Parse(raw)
 	if err != nil || strayAt(raw, parsed) {
@@ -103,13 +107,14 @@ func parseURL(raw string) (u URL, faults []string) {
 	}
 	if parsed.User != nil {
 		p.server.username = parsed.User.Username()
-		p.server.password, _ = parsed.User.Password()
+		p.server.password, p.server.hasPassword = parsed.User.Password()
 	}
 	p.address()
 	p.path()
 	p.query()
 
 	s := p.server
+	s.sentinelTLS = s.isTLS() && s.masterSet != ""
 	return URL{redacted: redacted{p.shown()}, open: func() *server { return &s }}, p.faults
 }
 

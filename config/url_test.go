@@ -32,7 +32,7 @@ func TestURLMeansWhatRueidisSays(t *testing.T) {
 		"redis://h?db=4",
 		"redis://user:password@h:1/2",
 		"redis://:p%40%2F%3F%23%25@h",
-		"redis://user@h",
+		"redis://user:@h",
 		"redis://[::1]:6379",
 		"redis://[::1]",
 		"redis://192.0.2.1:65535",
@@ -164,7 +164,11 @@ func TestURLRefused(t *testing.T) {
 		{"redis://:s3%zzcret@h", hidden + form},
 		{"redis://h:port", hidden + form},
 		{"redis://[::1", hidden + form},
-		{"redis://h\x00", hidden + form},
+		{"redis://h\x00", hidden + "it has a line break, a tab or another control character in it"},
+		{"\ufeffredis://h", hidden + "it begins with a byte order mark"},
+		{`"redis://h"`, hidden + "it has quotes around it"},
+		{"'memory://'", hidden + "it has quotes around it"},
+		{"redis://s3cret@h", `redis.url (REDIS_URL in the environment) is "redis://xxxxx@h": it has a user and no password; allowed: a colon before a password, as in redis://:password@host, or a user and a password, as in redis://user:password@host, or the password in redis.password (REDIS_PASSWORD)`},
 		{"redis://h\n", hidden + "it begins or ends with a space or a line break"},
 		{" redis://h", hidden + "it begins or ends with a space or a line break"},
 		{"memory://h", hidden + "memory:// takes nothing after it"},
@@ -300,6 +304,10 @@ func FuzzURL(f *testing.F) {
 			if strings.Contains(text, marker) && !strings.Contains(after, marker) {
 				t.Fatalf("%q shows the password: %s", raw, text)
 			}
+		}
+		if len(faults) == 0 && !u.open().hasPassword { // which is a fault of the login as a whole
+			raw = strings.Replace(raw, marker, marker+":", 1)
+			u, faults = parseURL(raw)
 		}
 		_, err := Load(Sources{Environ: []string{"REDIS_URL=" + raw}})
 		if (err == nil) != (len(faults) == 0) {

@@ -6,9 +6,12 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The functions below report whether the key has a value of their type. Decoding is
@@ -86,6 +89,57 @@ func (s *settings) text(key, allowed string) (text string, ok bool) {
 	return text, ok
 }
 
+// cleanText is a text whose every byte counts, as in the name of a file: what has been put around it
+// on its way here is refused.
+func (s *settings) cleanText(key, allowed string) string {
+	text, ok := s.text(key, allowed)
+	if fault := stray(text); ok && fault != "" {
+		s.invalid(key, fault, allowed)
+		return ""
+	}
+	return text
+}
+
+// stray says what a text has around it, or in it, that is seldom meant: the line end of a mounted
+// file, the quotes that docker --env-file keeps. Two instances could else read one setting in two
+// ways. It is "" if there is nothing.
+func stray(text string) string {
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	switch {
+	case text == "":
+		return ""
+	case first == '\ufeff':
+		return "it begins with a byte order mark"
+	case strings.TrimSpace(text) != text:
+		return "it begins or ends with a space or a line break"
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "it has a line break, a tab or another control character in it"
+	case unicode.Is(unicode.Cf, first) || unicode.Is(unicode.Cf, last):
+		return "it begins or ends with a character that cannot be seen"
+	case utf8.RuneCountInString(text) > 1 && slices.Contains([]string{`""`, `''`, "“”", "‘’"}, string([]rune{first, last})):
+		return "it has quotes around it"
+	default:
+		return ""
+	}
+}
+
+// list is a list, or the items of a text with commas, and the text then.
+func (s *settings) list(key, allowed string) (items []any, ok bool) {
+	switch value := s.merged.Get(key).(type) {
+	case string:
+		for item := range strings.SplitSeq(value, ",") {
+			items = append(items, strings.Trim(item, " \t")) // as echomw.ParseHeaders does
+		}
+		return items, true
+	case []any:
+		return value, true
+	default:
+		s.invalid(key, "a text or a list is needed", allowed)
+		return nil, false
+	}
+}
+
 // boolean takes two words only: whether "yes", "on" or "1" is true depends on whom you
 // ask.
 func (s *settings) boolean(key string) (b, ok bool) {
@@ -108,16 +162,28 @@ var plainName = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // shownName is the name of a setting, known or not, for a message.
 func shownName(name string) string {
+	name = masked(name)
 	if plainName.MatchString(name) {
 		return name
 	}
 	return shown(name)
 }
 
-const notShown = "(not shown, as it may hold a password)"
+// plainURL is one that has no login, and is not that of a Redis: its host may be a password.
+var plainURL = regexp.MustCompile(`^(https?|tcp)://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$`)
 
-func likelySecret(text string) bool {
-	return strings.Contains(text, "@") || strings.Contains(text, "://")
+// masked is a text without a login: it may be a URL that was meant for REDIS_URL.
+func masked(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	switch {
+	case at >= 0:
+		return mask + text[at:]
+	case strings.Contains(text, "://") && !plainURL.MatchString(text):
+		scheme, _, _ := strings.Cut(text, "://")
+		return scheme + "://" + mask
+	default:
+		return text
+	}
 }
 
 // wellFormed is a duration of any length.
@@ -126,23 +192,20 @@ var wellFormed = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*(ns|us|µs|μs|ms|s|m
 // shownPart is a part of a text for an error message. A part of a URL may be its
 // password, and no longer look like it.
 func shownPart(part, text string) string {
-	if likelySecret(text) {
-		return notShown
+	if masked(text) != text {
+		return "a part"
 	}
 	return shown(part)
 }
 
-// shown is a value for an error message. A text that looks like a URL or a login was
-// perhaps meant for REDIS_URL, so it is not shown.
+// shown is a value for an error message, without a login.
 func shown(value any) string {
 	const most = 64
 	switch value := value.(type) {
 	case nil:
 		return "null"
 	case string:
-		if likelySecret(value) {
-			return notShown
-		}
+		value = masked(value)
 		if len(value) > most {
 			value = value[:most] + "..."
 		}

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,7 +19,16 @@ const (
 	oddKey    = "has a key that YAML takes for a number, a truth value or nothing; allowed: a name, in quotes if need be"
 )
 
-var documentEnd = regexp.MustCompile(`(?m)^\.\.\.`)
+var (
+	documentEnd = regexp.MustCompile(`(?m)^\.\.\.`)
+
+	// What the YAML parser quotes may be part of a password. From the first quote to
+	// the last one of a line, as the content may have quotes of its own.
+	quotedContent = regexp.MustCompile("`.*`|\".{2,}\"|'.{2,}'")
+	typeFault     = regexp.MustCompile(`(?s)cannot (unmarshal|decode) .*`)
+	knownTag      = regexp.MustCompile(`^cannot (unmarshal|decode) !!(binary|bool|float|int|map|merge|null|seq|str|timestamp)( \(not shown\))? (into|as) `)
+	anchorContent = regexp.MustCompile(`(?s)unknown anchor .*`)
+)
 
 // readAsMeant reports what a YAML file has that its parser takes for something else, or
 // leaves out, without a word: 0 if there is nothing, else the line. A file that is not
@@ -75,4 +87,81 @@ func isPlainKey(key *yaml.Node) bool {
 		return false
 	}
 	return true
+}
+
+// withoutContent is the text of an error of the YAML parser, without what it quotes
+// of the file.
+func withoutContent(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = anchorContent.ReplaceAllString(text, "unknown anchor")
+	text = quotedContent.ReplaceAllString(text, "(not shown)")
+	text = withoutTags(text)
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// withoutTags is the text without the tags that are not YAML's own: "!redis://..." is one.
+func withoutTags(text string) string {
+	at := typeFault.FindStringIndex(text)
+	if at == nil {
+		return text
+	}
+	own := knownTag.FindString(text[at[0]:])
+	if own == "" {
+		return text[:at[0]] + "cannot read a value with a tag (not shown)"
+	}
+	end := at[0] + len(own)
+	return text[:end] + withoutTags(text[end:])
+}
+
+// flatten writes the values of a section of a YAML file under their full keys, and
+// reports all that does not belong there.
+func (s *settings) flatten(section map[string]any, path string, from origin, values map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(section)) {
+		key := name
+		if path != "" {
+			key = path + "." + name
+		}
+		value := section[name]
+		subsection, isSection := asSection(value)
+		switch {
+		case strings.Contains(name, "@"): // a login, and no section is to be seen in it
+			s.unknownKey(name, from)
+		case strings.Contains(name, "."):
+			s.problemf("%s in %s is a key with a dot in it; write a section in its place", shownName(key), from.source)
+		case path == sectionLimits && !isLimitName(name):
+			s.problemf("%s in %s has a name that is not allowed for a limit; allowed: %s", shownName(key), from.source, limitNameRule)
+		case slices.Contains(sections, key):
+			if value != nil && !isSection {
+				s.problemf("%s in %s is not a section; allowed: keys indented below it", key, from.source)
+				continue
+			}
+			s.flatten(subsection, key, from, values)
+		case path == sectionLimits:
+			if len(subsection) == 0 {
+				s.problemf("%s in %s is not a section; allowed: max, window, by and shadow, indented below it", key, from.source)
+				continue
+			}
+			s.flatten(subsection, key, from, values)
+		case !isKey(key):
+			s.unknownKey(key, from)
+		default:
+			values[key] = value
+		}
+	}
+}
+
+// asSection reads a mapping of a YAML file, whose keys need not be strings.
+func asSection(value any) (section map[string]any, ok bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		return value, true
+	case map[any]any:
+		section = make(map[string]any, len(value))
+		for key, item := range value {
+			section[fmt.Sprint(key)] = item
+		}
+		return section, true
+	default:
+		return nil, false
+	}
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // guardedWithoutRedis is a store whose Redis has gone.
-func guardedWithoutRedis(t *testing.T, config slidingwindow.GuardConfig) slidingwindow.Store {
+func guardedWithoutRedis(t *testing.T, config guard.Config) slidingwindow.Store {
 	t.Helper()
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
@@ -30,7 +31,7 @@ func guardedWithoutRedis(t *testing.T, config slidingwindow.GuardConfig) sliding
 	require.NoError(t, err)
 	require.NoError(t, server.Kill())
 	config.Logger = slog.New(slog.DiscardHandler)
-	guarded, err := slidingwindow.NewGuardedStore(redis, config)
+	guarded, err := guard.New(redis, config)
 	require.NoError(t, err)
 	return guarded
 }
@@ -39,7 +40,7 @@ func TestOutageByPolicy(t *testing.T) {
 	t.Parallel()
 	limit := slidingwindow.Limit{Name: "api", Max: 6, Window: 15 * time.Minute}
 	t.Run("closed", func(t *testing.T) {
-		e := newEcho(echomw.RateLimiter(newLimiterOn(t, guardedWithoutRedis(t, slidingwindow.GuardConfig{}), limit)))
+		e := newEcho(echomw.RateLimiter(newLimiterOn(t, guardedWithoutRedis(t, guard.Config{}), limit)))
 		for range 20 {
 			rec := get(e)
 			require.Equal(t, http.StatusServiceUnavailable, rec.Code)
@@ -47,7 +48,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("open", func(t *testing.T) {
-		store := guardedWithoutRedis(t, slidingwindow.GuardConfig{OnFailure: slidingwindow.FailOpen})
+		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Open})
 		var seen slidingwindow.Decision
 		e := newEcho(keepDecision(&seen), echomw.RateLimiter(newLimiterOn(t, store, limit)))
 		for range 20 {
@@ -61,7 +62,7 @@ func TestOutageByPolicy(t *testing.T) {
 	t.Run("fallback", func(t *testing.T) {
 		memory, err := memory.New(memory.Config{})
 		require.NoError(t, err)
-		store := guardedWithoutRedis(t, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory, Instances: 3})
+		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory, Instances: 3})
 		var seen slidingwindow.Decision
 		e := newEcho(keepDecision(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 			Limiter: newLimiterOn(t, store, limit), Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy,
@@ -78,7 +79,7 @@ func TestOutageByPolicy(t *testing.T) {
 	t.Run("fallback that gives back", func(t *testing.T) {
 		memory, err := memory.New(memory.Config{})
 		require.NoError(t, err)
-		store := guardedWithoutRedis(t, slidingwindow.GuardConfig{OnFailure: slidingwindow.FallBack, Fallback: memory})
+		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory})
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, store, limit), SkipSuccessful: true}))
 		for range 20 {
 			require.Equal(t, http.StatusOK, get(e).Code)

@@ -222,7 +222,7 @@ func TestRightsOfConnect(t *testing.T) {
 	}
 	setUser(t, server, without("+client|tracking"))
 	_, err = connectTo(t.Context(), url)
-	require.EqualError(t, err, "redis at "+server.Addr()+" refused CLIENT TRACKING: NOPERM: the user lacks a permission, or add client_cache=0 to REDIS_URL")
+	require.EqualError(t, err, "redis at "+server.Addr()+" refused CLIENT TRACKING: NOPERM: the user lacks a permission, or set REDIS_CLIENT_CACHE to false")
 	client, err := connectTo(t.Context(), url+"?client_cache=0")
 	require.NoError(t, err)
 	client.Close()

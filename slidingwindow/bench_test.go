@@ -58,9 +58,3 @@ func benchmark(b *testing.B, l *slidingwindow.Limiter) {
 		}
 	})
 }
-
-// BenchmarkGuardedStore is BenchmarkMemoryStore with a guard around the store.
-func BenchmarkGuardedStore(b *testing.B) {
-	store := newGuardedStore(b, newMemoryStore(b, memory.Config{}), slidingwindow.GuardConfig{})
-	benchmark(b, newLimiter(b, store, slidingwindow.Limit{Name: "allowed", Max: 1000, Window: time.Millisecond}))
-}

@@ -32,6 +32,13 @@ var (
 	// still have been counted if the store got it but its answer was lost.
 	ErrStoreUnavailable = errors.New("slidingwindow: store unavailable")
 
+	// ErrCallRejected comes with an ErrStoreUnavailable that says nothing of other calls: Redis
+	// answered, but would not run this command. The user lacks a permission for it or for the key
+	// (NOPERM), Redis does not know it, the key is of another node (MOVED), its slot is being moved
+	// (TRYAGAIN), or keys of several slots were in it (CROSSSLOT). Unlike an outage it is not
+	// waited out, except for TRYAGAIN. See [ReplyError] for which it is.
+	ErrCallRejected = errors.New("slidingwindow: the store rejects this call")
+
 	// ErrForeignData means that Redis holds something under the key of a log that
 	// is not a log, so that only this key cannot be decided. Delete that key, call
 	// [Limiter.Reset], or choose another [RedisConfig].Prefix.

@@ -16,6 +16,8 @@ var (
 	TimeToLive   = timeToLive
 	DecideScript = decideScript
 	RefundScript = refundScript
+	TrialScript  = trialScript
+	TrialLimits  = trialLimits
 )
 
 // NewRedisStoreWithClock is NewRedisStore on a clock that the test sets: the hash
@@ -82,3 +84,6 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 	}
 	return decisions, errs
 }
+
+// OneKey is whether a command must be for one key.
+func (s *RedisStore) OneKey() bool { return s.sharing.oneKey.Load() }

@@ -3,7 +3,10 @@ package slidingwindow
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,4 +183,136 @@ func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 	}
 	assert.Equal(t, []string{"a", "b", "c"}, gates.calls())
 	g.close() // again
+}
+
+// goroutine is a text that only the calling goroutine has.
+func goroutine() string {
+	stack := make([]byte, 64)
+	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
+}
+
+func TestGroupDecidesALoneCallInItsCallersGoroutine(t *testing.T) {
+	var sentIn string
+	var deadline time.Time
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, func(ctx context.Context, calls []*call) {
+		sentIn = goroutine()
+		deadline, _ = ctx.Deadline()
+		for _, c := range calls {
+			c.finish()
+		}
+	})
+	want := time.Now().Add(5 * time.Second)
+	_, err := g.do(context.Background(), newCall(Request{Key: "k"}), want)
+	require.NoError(t, err)
+	assert.Equal(t, goroutine(), sentIn)
+	assert.Equal(t, want, deadline, "which the caller's deadline bounds")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err = g.do(ctx, newCall(Request{Key: "k"}), want)
+	require.NoError(t, err)
+	assert.NotEqual(t, goroutine(), sentIn, "a caller that may leave must not be held by the command")
+}
+
+// The first of the calls that wait leads them. Others must not be cut short by its deadline,
+// nor wait for ever if it leaves first.
+func TestGroupsLeaderHoldsUpNobody(t *testing.T) {
+	gates := newGates()
+	var mu sync.Mutex
+	var left []time.Duration
+	g := newGroup(groupLimits{batches: 1, size: 10}, time.Minute, func(ctx context.Context, calls []*call) {
+		deadline, _ := ctx.Deadline()
+		mu.Lock()
+		left = append(left, time.Until(deadline))
+		mu.Unlock()
+		gates.send(ctx, calls)
+	})
+	first := start(t, context.Background(), g, "first")
+	<-gates.arrived
+	hasty := make(chan error, 1)
+	go func() {
+		_, err := g.do(context.Background(), newCall(Request{Key: "hasty"}), time.Now().Add(10*time.Second))
+		hasty <- err
+	}()
+	require.Eventually(t, func() bool { return g.waitingCalls() == 1 }, 10*time.Second, time.Microsecond)
+	patient := start(t, context.Background(), g, "patient")
+	require.Eventually(t, func() bool { return g.waitingCalls() == 2 }, 10*time.Second, time.Microsecond)
+	gates.release <- struct{}{}
+	require.Equal(t, 2, <-gates.arrived)
+	gates.release <- struct{}{}
+	for _, end := range []<-chan error{first, hasty, patient} {
+		require.NoError(t, <-end)
+	}
+	assert.Greater(t, left[1], 30*time.Second, "the batch has the time of all")
+
+	first = start(t, context.Background(), g, "first")
+	<-gates.arrived
+	ctx, cancel := context.WithCancel(t.Context())
+	leaves := start(t, ctx, g, "leaves")
+	patient = start(t, context.Background(), g, "patient")
+	require.Eventually(t, func() bool { return g.waitingCalls() == 2 }, 10*time.Second, time.Microsecond)
+	g.mu.Lock() // so that it is named to lead, and leaves, before it can
+	gates.release <- struct{}{}
+	cancel()
+	runtime.Gosched()
+	g.mu.Unlock()
+	require.Error(t, <-leaves)
+	<-gates.arrived
+	gates.release <- struct{}{}
+	require.NoError(t, <-first)
+	require.NoError(t, <-patient)
+	g.close()
+}
+
+// Callers that come and go at random leave nothing behind, and each is answered.
+func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
+	g := newGroup(groupLimits{batches: 2, size: 5}, 10*time.Second, func(_ context.Context, calls []*call) {
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Microsecond)
+		for _, c := range calls {
+			c.finish()
+		}
+	})
+	var callers sync.WaitGroup
+	for i := range 32 {
+		callers.Go(func() {
+			for range 200 {
+				ctx := context.Background()
+				if i%2 == 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(rand.IntN(300))*time.Microsecond)
+					defer cancel()
+				}
+				if _, err := g.do(ctx, newCall(Request{Key: "k"}), time.Now().Add(10*time.Second)); i%2 == 1 {
+					assert.NoError(t, err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	g.close()
+	assert.Zero(t, g.flying)
+	assert.Empty(t, g.waiting)
+}
+
+func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
+	var byDefault groupLimits
+	for trip, want := range map[time.Duration]int{
+		0: 2, 100 * time.Microsecond: 2, time.Millisecond: 4, 5 * time.Millisecond: 12, 20 * time.Millisecond: 32, time.Hour: 32,
+	} {
+		assert.Equal(t, want, byDefault.batchesFor(trip), trip)
+		assert.Equal(t, 7, groupLimits{batches: 7}.batchesFor(trip), "as it was set")
+	}
+	var r roundTrip
+	assert.Zero(t, r.fastest())
+	now := time.Now()
+	r.note(now, 3*time.Millisecond)
+	r.note(now, time.Millisecond)
+	r.note(now, 2*time.Millisecond)
+	assert.Equal(t, time.Millisecond, r.fastest())
+	now = now.Add(1100 * time.Millisecond)
+	r.note(now, 20*time.Millisecond)
+	assert.Equal(t, time.Millisecond, r.fastest(), "of the second before")
+	now = now.Add(1100 * time.Millisecond)
+	r.note(now, 30*time.Millisecond)
+	assert.Equal(t, 20*time.Millisecond, r.fastest(), "the network has changed")
 }

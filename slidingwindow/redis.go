@@ -56,7 +56,8 @@ type RedisConfig struct {
 // one process share a command: while batches are under way the next one gathers, and is
 // decided in the order in which its calls came. No call waits for a timer. In a Cluster a
 // batch is of one node, with a command for each key. Each call has its own answer or error. One
-// whose context ends leaves at once; if it was not sent yet it takes nothing.
+// whose context ends leaves at once; if it was not sent yet it takes nothing. Behind a proxy that
+// shards keys, [RedisStore.Check] ends the sharing of commands between keys.
 //
 // While a slot of a Cluster is moved to another node, calls of one limit go on, and what they
 // count moves as well. Several logs of a key can be in two places: such a call is tried
@@ -118,8 +119,7 @@ type RedisStore struct {
 	parts   parts
 	closed  atomic.Bool
 
-	// Several keys must not share a command: behind a proxy that shards, say.
-	oneKey atomic.Bool
+	sharing sharing
 
 	refused refusals
 	now     func() time.Time // how long refusals are remembered; nothing is decided on it
@@ -245,7 +245,8 @@ func (s *RedisStore) Close() {
 	s.parts.close()
 }
 
-// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken.
+// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken; in one for
+// each limit, if Redis refuses their logs in one command.
 func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	escaped := escapeKey(key)
 	var keys, entries []string
@@ -262,21 +263,19 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.refund.exec(ctx, s.client, []question{{keys, entries}})[0].Error()
+		return eachIfRefused(len(keys), func(from, to int) error {
+			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[2*from : 2*to]}})[0].Error()
+		})
 	})
 }
 
-// Reset implements [Store] in one command; in a Cluster in several, if the key's slot is
-// being moved.
+// Reset implements [Store] in one command, or in one for each limit, if Redis refuses their logs
+// in one command, as it may while the key's slot is being moved.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		keys := s.appendKeys(nil, key, limits)
-		err := unlink(ctx, s.client, keys...)
-		if isTryAgain(err) {
-			return s.unlinkApart(ctx, keys)
-		}
-		return err
+		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, keys[from:to]...) })
 	})
 }
 

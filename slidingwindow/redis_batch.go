@@ -23,21 +23,17 @@ func (s *RedisStore) decide(ctx context.Context, node rueidis.Client, calls []*c
 	s.ask(ctx, node, s.take, modeTake, batches)
 	for i := range batches {
 		b := &batches[i]
-		switch {
-		case isCrossSlot(b.err) && len(b.calls) > 1:
-			s.oneKey.Store(true)
+		if b.err != nil && (isTryAgain(b.err) || s.apart(ctx, b.err, countKeys(b.calls))) {
 			s.decideApart(ctx, b.calls)
-		case isTryAgain(b.err):
-			s.decideApart(ctx, b.calls)
-		default:
-			s.finish(b)
+			continue
 		}
+		s.finish(b)
 	}
 }
 
 // split makes one batch of all calls, or one of each key where keys must not share a command.
 func (s *RedisStore) split(calls []*call) []batch {
-	if len(calls) == 1 || !s.cluster && !s.oneKey.Load() {
+	if len(calls) == 1 || !s.cluster && !s.sharing.oneKey.Load() {
 		return []batch{{calls: calls}}
 	}
 	return byKey(calls)
@@ -157,16 +153,6 @@ func (s *RedisStore) askAgain(ctx context.Context, b *batch) {
 		case <-time.After(wait):
 		}
 	}
-}
-
-// unlinkApart removes keys of a slot one by one, which is always possible.
-func (s *RedisStore) unlinkApart(ctx context.Context, keys []string) error {
-	for _, key := range keys {
-		if err := unlink(ctx, s.client, key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // isCrossSlot reports whether keys of several slots were in one command, which was then not

@@ -20,12 +20,12 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 		return s.failure(ctx, call(bound))
 	}
 	// A command in flight cannot be left when ctx ends.
-	return s.apart(ctx, s.deadline(ctx), call)
+	return s.await(ctx, s.deadline(ctx), call)
 }
 
-// apart makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
+// await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
 // or at the deadline; the call is not told that ctx has ended.
-func (s *RedisStore) apart(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
+func (s *RedisStore) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
 	w := waiters.Get().(*waiter)
 	go func() {
 		bound := &boundContext{Context: context.Background(), deadline: deadline}
@@ -89,10 +89,13 @@ func lateFailure(timeout time.Duration, err error) error {
 }
 
 func redisFailure(err error) error {
-	switch {
-	case errors.Is(err, ErrStoreUnavailable):
+	if errors.Is(err, ErrStoreUnavailable) {
 		return err
-	case isForeignData(err):
+	}
+	if reply := newReplyError(err); reply != nil {
+		err = reply
+	}
+	if isForeignData(err) {
 		return fmt.Errorf("%w: %w", ErrForeignData, err)
 	}
 	return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)

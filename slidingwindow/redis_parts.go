@@ -46,12 +46,17 @@ func (s *RedisStore) partOf(key string) *part {
 		s.readParts()
 		return nil
 	}
-	command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
-	number := table.bySlot[command.Slot()]
+	number := table.bySlot[s.slotOf(key)]
 	if table.parts[number] == nil {
 		s.readParts()
 	}
 	return table.parts[number]
+}
+
+// slotOf is the slot of a Cluster that all logs of the key have.
+func (s *RedisStore) slotOf(key string) int {
+	command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
+	return int(command.Slot())
 }
 
 // part is one node of a Cluster.

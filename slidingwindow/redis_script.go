@@ -148,7 +148,7 @@ func answer(mode string, entries []joined, reply []rueidis.RedisMessage) error {
 		answers[i] = r.joined(&entries[i])
 	}
 	if r.err != nil || len(r.rest)%5 != 0 {
-		return fmt.Errorf("%w: redis answered what decide.lua does not: %w", ErrStoreUnavailable, errors.Join(r.err, fmt.Errorf("%d values are left", len(r.rest))))
+		return fmt.Errorf("%w: %w", errNotOurAnswer, errors.Join(r.err, fmt.Errorf("%d values are left", len(r.rest))))
 	}
 	for i := range entries {
 		answers[i].tell(mode, &entries[i], now)
@@ -157,7 +157,7 @@ func answer(mode string, entries []joined, reply []rueidis.RedisMessage) error {
 		c, limit, hit, at, number := r.int(), r.int(), r.int(), r.int(), r.int()
 		if r.err != nil || c < 0 || c >= int64(len(entries)) || hit < 0 || hit >= int64(len(entries[c].calls)) ||
 			limit < 0 || limit >= int64(len(entries[c].plan.limits)) || number < 0 || number >= receiptNumbers {
-			return fmt.Errorf("%w: redis answered what decide.lua does not", ErrStoreUnavailable)
+			return errNotOurAnswer
 		}
 		entries[c].calls[hit].decision.setReceipt(int(limit), newReceipt(at, number))
 	}
@@ -204,6 +204,8 @@ func (r *replyReader) take(n int) []rueidis.RedisMessage {
 }
 
 var (
+	errNotOurAnswer = fmt.Errorf("%w: redis answered what decide.lua does not", ErrStoreUnavailable)
+
 	errShortReply = errors.New("it is too short")
 	errUnsound    = errors.New("its numbers do not fit together")
 )

@@ -46,7 +46,7 @@ type Request struct {
 	Limits []Limit
 
 	// Cost is how many units to take: 1 or more. A Limiter asks for no more than the Max of
-	// any limit, unless that is 0; a GuardedStore may. A limit refuses a Cost above its Max,
+	// any limit, unless that is 0; another caller of the Store may ask for more. A limit refuses a Cost above its Max,
 	// with its Window as RetryAfter.
 	Cost int64
 

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-e8747a6b/ratelimit/config"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 const pingTimeout = time.Second
@@ -50,7 +51,24 @@ func login(c echo.Context) error {
 	return c.JSON(http.StatusOK, reply{Success: true, Message: "Logged in."})
 }
 
-// health tells whether Redis answers.
+// alive tells an orchestrator that this process need not be restarted. It does not ask Redis: to
+// restart instances brings no Redis back.
+func alive(c echo.Context) error {
+	return c.JSON(http.StatusOK, reply{Success: true})
+}
+
+// ready tells a load balancer whether to send requests here. With the policies open and fallback
+// the instance serves them without Redis, too.
+func ready(redis config.Redis, store *config.Store) echo.HandlerFunc {
+	switch redis.OnFailure {
+	case guard.Open, guard.Fallback:
+		return alive
+	default:
+		return health(redis, store)
+	}
+}
+
+// health tells a person, or an alert, whether Redis can decide, whatever the policy.
 func health(redis config.Redis, store *config.Store) echo.HandlerFunc {
 	answer := "PONG"
 	if redis.InMemory() {
@@ -60,7 +78,7 @@ func health(redis config.Redis, store *config.Store) echo.HandlerFunc {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), pingTimeout)
 		defer cancel()
 		if err := store.Ping(ctx); err != nil {
-			return echo.NewHTTPError(http.StatusServiceUnavailable, "Redis does not answer.").SetInternal(err)
+			return echo.NewHTTPError(http.StatusServiceUnavailable, "Redis cannot decide.").SetInternal(err)
 		}
 		return c.JSON(http.StatusOK, reply{Success: true, Redis: answer})
 	}

@@ -20,6 +20,11 @@ func TestHealthIsNotLimited(t *testing.T) {
 		require.Equal(t, http.StatusOK, r.status)
 		assert.Equal(t, `{"success":true,"redis":"PONG"}`, r.body)
 		assert.Empty(t, r.header.Get("RateLimit"))
+		for _, probe := range []string{"/livez", "/readyz"} {
+			r = i.get(t, probe)
+			require.Equal(t, http.StatusOK, r.status)
+			assert.Empty(t, r.header.Get("RateLimit"))
+		}
 	}
 	assert.Equal(t, http.StatusOK, i.get(t, "/api/users").status, "probes take nothing from the quota")
 }
@@ -43,7 +48,7 @@ func TestLostRedisIs503AndNeverARefusal(t *testing.T) {
 
 	r := i.get(t, "/api/health/redis")
 	assert.Equal(t, http.StatusServiceUnavailable, r.status)
-	assert.Equal(t, `{"success":false,"message":"Redis does not answer."}`, r.body)
+	assert.Equal(t, `{"success":false,"message":"Redis cannot decide."}`, r.body)
 
 	r = i.get(t, "/api/users")
 	assert.Equal(t, http.StatusServiceUnavailable, r.status)
@@ -72,4 +77,29 @@ func TestFallbackServesWhileRedisIsAway(t *testing.T) {
 		return r.status == http.StatusOK && strings.Contains(r.header.Get("RateLimit-Policy"), "q=10;")
 	}, 10*time.Second, 10*time.Millisecond, "it heals")
 	assert.Equal(t, http.StatusOK, i.get(t, "/api/health/redis").status)
+}
+
+// Redis is there and answers, but takes no writes: nothing can be decided.
+func TestProbesOfEachPolicy(t *testing.T) {
+	t.Parallel()
+	for policy, ready := range map[string]int{
+		"closed":   http.StatusServiceUnavailable,
+		"open":     http.StatusOK,
+		"fallback": http.StatusOK,
+	} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			server, err := redisserver.Start(t.Context())
+			require.NoError(t, err)
+			t.Cleanup(func() { assert.NoError(t, server.Stop()) })
+			i := start(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE="+policy, "REDIS_TIMEOUT=10s")
+			require.Equal(t, http.StatusOK, i.get(t, "/readyz").status)
+			_, err = server.Do(t.Context(), "config", "set", "min-replicas-to-write", "1")
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, i.get(t, "/livez").status)
+			assert.Equal(t, ready, i.get(t, "/readyz").status)
+			assert.Equal(t, http.StatusServiceUnavailable, i.get(t, "/api/health/redis").status)
+			assert.Equal(t, ready, i.get(t, "/api/users").status, "ready says what becomes of calls")
+		})
+	}
 }

@@ -6,7 +6,12 @@
 //	GET  /api/products       100 requests in any 15 minutes (limits.api)
 //	GET  /api/users          "
 //	POST /api/users/login    and 5 in any 10 minutes (limits.login)
-//	GET  /api/health/redis   not limited: a probe must not run out of quota
+//
+// Not limited, because a probe must not run out of quota:
+//
+//	GET  /livez              200 while the process serves; never asks Redis
+//	GET  /readyz             200 if calls can be served, without Redis if REDIS_ON_FAILURE allows that
+//	GET  /api/health/redis   200 if Redis can decide, whatever REDIS_ON_FAILURE is
 //
 // It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
 // PORT (3000), REDIS_URL, and what else package config knows, from the environment or a
@@ -14,8 +19,9 @@
 // counts, whether LIMITS_API_SHADOW only watches, RESPONSE_HEADERS and more. SIGINT and
 // SIGTERM end it once the requests it has are answered; a second one ends it at once.
 //
-// The client address is that of the connection. Behind a proxy that is the proxy's: see
-// the key functions of package echomw for how to trust a proxy's header, and only that.
+// The client address is that of the connection. Behind a proxy that is the proxy's: name
+// the proxy in CLIENT_TRUSTED_PROXIES, and its header in CLIENT_PROXY_HEADER unless that is
+// X-Forwarded-For.
 package main
 
 import (

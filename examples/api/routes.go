@@ -22,11 +22,13 @@ func newHandler(cfg *config.Config, store *config.Store, logger *slog.Logger) (h
 		return nil, err
 	}
 	e := echo.New()
-	e.IPExtractor = echo.ExtractIPDirect() // c.RealIP() believes X-Forwarded-For otherwise
+	e.IPExtractor = clientIP(cfg.Client) // c.RealIP() believes X-Forwarded-For otherwise
 	e.HTTPErrorHandler = answerError(logger)
 
 	// Outside of the limited group: an orchestrator that probes every second from one
 	// address would use up its quota, get a 429, and restart a healthy instance.
+	e.GET("/livez", alive)
+	e.GET("/readyz", ready(cfg.Redis, store))
 	e.GET("/api/health/redis", health(cfg.Redis, store))
 
 	api := e.Group("/api", everything)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -39,13 +38,12 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	addr := net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	listener, err := cfg.Listen(ctx, logger)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end while it looked HOST up
 	}
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w; choose another PORT or HOST", err)
+		return err
 	}
 	logger.Info("listening", "addr", listener.Addr().String())
 	if ready != nil {

@@ -96,7 +96,7 @@ func TestBadSettingsAreSaid(t *testing.T) {
 		{"no secret", []string{"REDIS_URL=memory://", "LIMITS_API_BY=hashed:ip"}, []string{"LIMITS_API_BY", "CLIENT_KEY_SECRET"}},
 		{"short secret", []string{"REDIS_URL=memory://", "CLIENT_KEY_SECRET=hunter2"}, []string{"CLIENT_KEY_SECRET"}},
 		{"no such Redis", []string{"REDIS_URL=redis://user:hunter2@127.0.0.1:1"}, []string{"127.0.0.1:1"}},
-		{"no such host", []string{"REDIS_URL=memory://", "HOST=192.0.2.1"}, []string{"cannot listen", "HOST"}},
+		{"no such host", []string{"REDIS_URL=memory://", "HOST=192.0.2.1"}, []string{"cannot listen", "HOST in the environment"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

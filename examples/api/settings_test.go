@@ -160,6 +160,44 @@ func TestEachAddressHasQuotasOfItsOwn(t *testing.T) {
 	}
 }
 
+// Three clients behind a proxy, whose header is believed from it and from nobody else.
+func TestClientsBehindAProxyAreToldApartByTheSettings(t *testing.T) {
+	t.Parallel()
+	const proxy, another, client = "10.0.0.1:1", "192.0.2.1:1", "203.0.113."
+	for name, test := range map[string]struct {
+		environ []string
+		header  string
+		peer    string
+		values  []string // of each request's header
+		want    []int
+	}{
+		"not trusted":         {nil, "X-Forwarded-For", proxy, []string{client + "1", client + "2"}, []int{200, 429}},
+		"trusted":             {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8"}, "X-Forwarded-For", proxy, []string{client + "1", client + "2", client + "1"}, []int{200, 200, 429}},
+		"from another":        {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8"}, "X-Forwarded-For", another, []string{client + "1", client + "2"}, []int{200, 429}},
+		"from a private one":  {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8"}, "X-Forwarded-For", "192.168.0.1:1", []string{client + "1", client + "2"}, []int{200, 429}},
+		"made up by a client": {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8"}, "X-Forwarded-For", proxy, []string{"1.1.1.1, " + client + "1", "2.2.2.2, " + client + "1"}, []int{200, 429}},
+		"two proxies":         {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.1,2001:db8::/32"}, "X-Forwarded-For", proxy, []string{client + "1, 2001:db8::1", client + "2, 2001:db8::2"}, []int{200, 200}},
+		"mapped":              {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8"}, "X-Forwarded-For", "[::ffff:10.0.0.1]:1", []string{client + "1", client + "2"}, []int{200, 200}},
+		"other header":        {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8", "CLIENT_PROXY_HEADER=cf-connecting-ip"}, "CF-Connecting-IP", proxy, []string{client + "1", client + "2", "::ffff:" + client + "1"}, []int{200, 200, 429}},
+		"other, mapped":       {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8", "CLIENT_PROXY_HEADER=X-Real-IP"}, "X-Real-IP", "[::ffff:10.0.0.1]:1", []string{client + "1", client + "2"}, []int{200, 200}},
+		"other, from another": {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8", "CLIENT_PROXY_HEADER=X-Real-IP"}, "X-Real-IP", another, []string{client + "1", client + "2"}, []int{200, 429}},
+		"other, no address":   {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8", "CLIENT_PROXY_HEADER=X-Real-IP"}, "X-Real-IP", proxy, []string{"a", "b"}, []int{200, 429}},
+		"not that header":     {[]string{"CLIENT_TRUSTED_PROXIES=10.0.0.0/8", "CLIENT_PROXY_HEADER=X-Real-IP"}, "X-Forwarded-For", proxy, []string{client + "1", client + "2"}, []int{200, 429}},
+	} {
+		server := serverOf(t, append(test.environ, "LIMITS_API_MAX=1")...)
+		var got []int
+		for _, value := range test.values {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/users", nil)
+			request.RemoteAddr = test.peer
+			request.Header.Set(test.header, value)
+			recorder := httptest.NewRecorder()
+			server.ServeHTTP(recorder, request)
+			got = append(got, recorder.Code)
+		}
+		assert.Equal(t, test.want, got, name)
+	}
+}
+
 func TestIPv6PrefixTellsClientsApart(t *testing.T) {
 	t.Parallel()
 	for prefix, want := range map[string][2]int{ // of the other /64 and of the other /56

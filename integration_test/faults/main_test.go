@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -64,7 +63,7 @@ func show() error {
 	return file.Close()
 }
 
-func shortOrLong(short, inLong time.Duration) time.Duration {
+func shortOrLong[T any](short, inLong T) T {
 	if *long {
 		return inLong
 	}

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"time"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 // An allower judges calls for one key in the order of their times.
@@ -85,11 +82,11 @@ func gcraReference(q quota) (allower, error) {
 
 func slidingLog(q quota) (allower, error) {
 	var now time.Time
-	store, err := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	store, err := newMemoryStore(func() time.Time { return now })
 	if err != nil {
 		return nil, err
 	}
-	limiter, err := slidingwindow.New(store, q.limit())
+	limiter, err := newLimiter(store, one(q))
 	if err != nil {
 		return nil, err
 	}

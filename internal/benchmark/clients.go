@@ -8,17 +8,41 @@ import (
 )
 
 const (
-	rueidisSettings = "rueidis, AlwaysPipelining"
+	ourSettings     = "rueidis, AlwaysPipelining, as package config sets it"
+	rueidisSettings = "rueidis, its defaults"
 	goRedisSettings = "go-redis, its default pool (10 x GOMAXPROCS)"
 )
 
-// rueidisOption is what package config sets for programs that use it.
-func rueidisOption(addr string) rueidis.ClientOption {
-	return rueidis.ClientOption{InitAddress: []string{addr}, AlwaysPipelining: true}
+// place is where Redis is, and what it takes to get there.
+type place struct {
+	Addrs   []string
+	Cluster bool // the addresses are nodes of one
+	Pool    int  // connections of a client that has a pool; 0 stands for its default
+}
+
+// newOurClient is what package config makes for programs that use it.
+func newOurClient(at place) (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:         at.Addrs,
+		ReadBufferEachConn:  32 << 10,
+		WriteBufferEachConn: 32 << 10,
+		RingScaleEachConn:   8,
+		BlockingPoolCleanup: 30 * time.Second,
+		BlockingPoolMinSize: 2,
+	})
+}
+
+// newRueidis is a client for all others, with the defaults of rueidis.
+func newRueidis(at place) (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{InitAddress: at.Addrs})
 }
 
 // newGoRedis has the defaults of go-redis, but for a pool timeout that none of many callers on
 // a slow machine meets: a call that waited long shows as latency, not as an error.
-func newGoRedis(addr string) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: addr, PoolTimeout: 30 * time.Second})
+func newGoRedis(at place) redis.UniversalClient {
+	const patience = 30 * time.Second
+	if at.Cluster {
+		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: at.Addrs, PoolSize: at.Pool, PoolTimeout: patience})
+	}
+	return redis.NewClient(&redis.Options{Addr: at.Addrs[0], PoolSize: at.Pool, PoolTimeout: patience})
 }

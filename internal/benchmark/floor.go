@@ -6,13 +6,13 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// rawINCR is the cheapest command that could count at all.
+// rawINCR is the cheapest command that could count at all: one a call, whatever it is to count.
 func rawINCR() contestant {
 	return contestant{
-		name: incrName, algorithm: "counts, never refuses", settings: rueidisSettings,
+		name: incrName, algorithm: "counts, never refuses", role: floor, settings: rueidisSettings,
 		module: "github.com/redis/rueidis", admits: anything,
-		open: func(_ context.Context, addr string, _ quota) (decide, func(), error) {
-			client, err := rueidis.NewClient(rueidisOption(addr))
+		open: func(_ context.Context, at place, _ demand) (decide, func(), error) {
+			client, err := newRueidis(at)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -26,10 +26,11 @@ func rawINCR() contestant {
 // rawEVALSHA is the cheapest script.
 func rawEVALSHA() contestant {
 	return contestant{
-		name: "floor: EVALSHA return 1", algorithm: "does nothing", settings: rueidisSettings,
+		name: "floor: EVALSHA return 1", algorithm: "does nothing", role: floor, settings: rueidisSettings,
 		module: "github.com/redis/rueidis", admits: anything,
-		open: func(_ context.Context, addr string, _ quota) (decide, func(), error) {
-			client, err := rueidis.NewClient(rueidisOption(addr))
+		without: map[feature]string{state: "it does nothing in any state", farAway: "INCR is enough of a floor here"},
+		open: func(_ context.Context, at place, _ demand) (decide, func(), error) {
+			client, err := newRueidis(at)
 			if err != nil {
 				return nil, nil, err
 			}

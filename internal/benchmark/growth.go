@@ -43,9 +43,9 @@ func (b *bench) growths() []growing {
 		keys := max(1, growthHits/size)
 		moving := max(1, int(flowHits*flowWindow.Seconds())/size)
 		limits.steps = append(limits.steps,
-			growthStep{size, "allowed", work{Quota: quota{hotLimit, time.Minute}, Keys: keys, Callers: growthCallers, Fill: size}},
-			growthStep{size, "refused", work{Quota: quota{int64(size), time.Minute}, Keys: keys, Callers: growthCallers, Fill: size + 1}},
-			growthStep{size, "moving", work{Quota: quota{hotLimit, flowWindow}, Keys: moving, Callers: growthCallers, Settle: flowWindow + flowWindow/5}})
+			growthStep{size, "allowed", work{Demand: one(quota{hotLimit, time.Minute}), Keys: keys, Callers: growthCallers, Fill: size}},
+			growthStep{size, "refused", work{Demand: one(quota{int64(size), time.Minute}), Keys: keys, Callers: growthCallers, Fill: size + 1}},
+			growthStep{size, "moving", work{Demand: one(quota{hotLimit, flowWindow}), Keys: moving, Callers: growthCallers, Settle: flowWindow + flowWindow/5}})
 	}
 
 	keys := growing{
@@ -60,7 +60,7 @@ func (b *bench) growths() []growing {
 		sizes = sizes[:2]
 	}
 	for _, size := range sizes {
-		keys.steps = append(keys.steps, growthStep{size, "allowed", work{Quota: quota{100, time.Minute}, Keys: size, Callers: growthCallers, Fill: 1}})
+		keys.steps = append(keys.steps, growthStep{size, "allowed", work{Demand: one(perMinute), Keys: size, Callers: growthCallers, Fill: 1}})
 	}
 	return []growing{limits, keys}
 }
@@ -72,9 +72,9 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 		t := &table{file: g.file, title: g.title, note: g.note + " x smallest: Redis CPU per decision over that of the smallest " + g.of + ".",
 			header: []string{"limiter", "calls", g.of, "decisions/s", "p99 us", "client CPU us", "Redis CPU us", "x smallest", "sent", "run in Redis", "asked", "admitted", "may admit", "errors"}}
 		curves := &curves{title: g.title, x: g.of, y: "Redis CPU per decision, us"}
-		smallest := map[string]time.Duration{}
+		smallest := map[string]float64{}
 		for _, step := range g.steps {
-			results, err := b.server.compare(ctx, contestants, step.work, b.growthRounds(), b.cell)
+			results, err := compare(ctx, contestants, step.work.Demand, step.work.Keys, b.fewerRounds(), b.measuring(b.server, step.work, b.cell))
 			if err != nil {
 				return err
 			}
@@ -84,9 +84,9 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 					smallest[curve] = r.redisCPU
 				}
 				t.add(r.name, step.kind, strconv.Itoa(step.size), count(r.perSecond), microseconds(r.p99), microseconds(r.clientCPU), microseconds(r.redisCPU),
-					ratio(float64(r.redisCPU), float64(smallest[curve])), commandCount(r.sent), commandCount(r.ran),
+					ratio(r.redisCPU, smallest[curve]), commandCount(r.sent), commandCount(r.ran),
 					fmt.Sprint(r.asked), fmt.Sprint(r.admitted), count(r.may), fmt.Sprint(r.errors))
-				curves.add(curve, float64(step.size), float64(r.redisCPU)/float64(time.Microsecond))
+				curves.add(curve, float64(step.size), r.redisCPU/1000)
 			}
 		}
 		if err := b.report.table(t); err != nil {
@@ -99,6 +99,6 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 	return nil
 }
 
-// growthRounds are fewer: a step is compared with others of the same limiter, by what it costs
+// fewerRounds are for growth: a step is compared with others of the same limiter, by what it costs
 // in Redis, which other work on the machine hardly changes; and there are many steps.
-func (b *bench) growthRounds() int { return max(1, b.rounds/3) }
+func (b *bench) fewerRounds() int { return max(1, b.rounds/3) }

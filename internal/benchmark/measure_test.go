@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -51,10 +50,16 @@ func TestMedian(t *testing.T) {
 // A machine that was slow in one round was so for both.
 func TestRatiosAreOfTheSameRound(t *testing.T) {
 	t.Parallel()
-	r := result{rates: []float64{100, 10, 300}} // 2, 5 and 3 times as many
-	assert.InDelta(t, 3, r.times(result{rates: []float64{50, 2, 100}}), 1e-9)
-	assert.True(t, math.IsNaN(r.times(result{})), "of one that was not measured")
-	assert.Equal(t, "-", ratio(r.times(result{}), 1))
+	rates := func(all ...float64) (r result) {
+		for _, rate := range all {
+			r.rounds = append(r.rounds, figures{perSecond: rate})
+		}
+		return r
+	}
+	r := rates(100, 10, 300) // 2, 5 and 3 times as many
+	assert.InDelta(t, 3, r.over(rates(50, 2, 100), perSecond), 1e-9)
+	assert.True(t, math.IsNaN(r.over(result{}, perSecond)), "of one that was not measured")
+	assert.Equal(t, "-", ratio(r.over(result{}, perSecond), 1))
 }
 
 func TestUseOfTheServer(t *testing.T) {
@@ -91,8 +96,9 @@ func TestShareThatClientsSent(t *testing.T) {
 // What a row says of ours is what is known of it.
 func TestARound(t *testing.T) {
 	s := newServer(t)
-	w := work{Quota: quota{Max: 10, Window: time.Hour}, Keys: 3, Callers: 4, Fill: 11}
-	results, err := s.compare(t.Context(), contestantsNamed(fixedWindowOnRueidis().name, incrName), w, 2, 20*time.Millisecond)
+	w := work{Demand: one(quota{Max: 10, Window: time.Hour}), Keys: 3, Callers: 4, Fill: 11}
+	b := &bench{server: s}
+	results, err := compare(t.Context(), contestantsNamed(fixedWindowOnRueidis().name, incrName), w.Demand, w.Keys, 2, b.measuring(s, w, 20*time.Millisecond))
 	require.NoError(t, err)
 	require.Len(t, results, 2)
 
@@ -115,26 +121,6 @@ func TestARound(t *testing.T) {
 	assert.True(t, counter.overran())
 }
 
-func TestProcessObeys(t *testing.T) {
-	s := newServer(t)
-	o, err := json.Marshal(order{Contestant: oursName, Addr: s.Addr(), While: 20 * time.Millisecond,
-		Work: work{Quota: quota{Max: 5, Window: time.Hour}, Keys: 4, Callers: 2}})
-	require.NoError(t, err)
-	var out bytes.Buffer
-	require.NoError(t, obey(t.Context(), string(o), strings.NewReader("go\n"), &out))
-	first, rest, _ := strings.Cut(out.String(), "\n")
-	assert.Equal(t, "ready", first)
-	var report processReport
-	require.NoError(t, json.Unmarshal([]byte(rest), &report))
-	assert.EqualValues(t, 20, report.Tally.Admitted)
-	calls := int64(0)
-	for _, n := range report.Latency {
-		calls += int64(n)
-	}
-	assert.Equal(t, report.Tally.Decisions, calls)
-	assert.ErrorContains(t, obey(t.Context(), `{"Contestant":"nobody"}`, nil, nil), "nobody")
-}
-
 func TestMemoryOfALog(t *testing.T) {
 	s := newServer(t)
 	one, err := s.memoryOf(t.Context(), ours(), 1)
@@ -147,10 +133,16 @@ func TestMemoryOfALog(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-only calls,nothing": "nothing",
-		"-short -long":        "-short or -long",
-		"-rounds -1":          "0 or more",
-		"everything":          "no arguments",
+		"-only calls,nothing":                 "nothing",
+		"-row steady-c64,steady-c7":           "steady-c7",
+		"-only calls -row steady-c64":         "steady-c64",
+		"-short -row allowed-c8":              "allowed-c64",
+		"-cpuprofile f":                       "-row",
+		"-cpuprofile f -row echo-c4,x":        "\"x\"",
+		"-cpuprofile f -row echo-c4,echo-c64": "one row",
+		"-short -long":                        "-short or -long",
+		"-rounds -1":                          "0 or more",
+		"everything":                          "no arguments",
 	} {
 		assert.ErrorContains(t, run(t.Context(), strings.Fields(args), nil, &bytes.Buffer{}), want, args)
 	}

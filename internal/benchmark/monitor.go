@@ -37,9 +37,10 @@ func (s sentShare) of(commands map[string]float64) (sent, ran float64) {
 	return sent, ran
 }
 
-// watch has MONITOR look at what the server does during a call of work.
-func (s *server) watch(ctx context.Context, work func()) (sentShare, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr())
+// watch has MONITOR look at what the server does during a call of work. Of a Cluster it looks at
+// one node, which stands for the others.
+func (s *server) watch(ctx context.Context, work func() error) (sentShare, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.direct[0])
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,9 @@ func (s *server) watch(ctx context.Context, work func()) (sentShare, error) {
 		share, err := shareOf(lines, marker)
 		seen <- result{share, err}
 	}()
-	work()
+	if err := work(); err != nil {
+		return nil, err
+	}
 	if err := s.do(ctx, "ECHO", marker).Error(); err != nil {
 		return nil, err
 	}

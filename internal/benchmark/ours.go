@@ -3,30 +3,32 @@ package main
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/fixedwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
-const (
-	keyPrefix = "bench"
-	limitName = "api"
-)
+const keyPrefix = "bench"
 
-func (q quota) limit() slidingwindow.Limit {
-	return slidingwindow.Limit{Name: limitName, Max: q.Max, Window: q.Window}
+// newRedisStore is the RedisStore as a user makes it.
+func newRedisStore(client rueidis.Client) (slidingwindow.Store, error) {
+	return slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: keyPrefix})
 }
 
-// ours is the RedisStore as a user makes it.
+// newMemoryStore is the memory store as a user makes it; a clock is for simulations.
+func newMemoryStore(clock func() time.Time) (slidingwindow.Store, error) {
+	return memory.New(memory.Config{Clock: clock})
+}
+
 func ours() contestant {
 	return contestant{
-		name: oursName, algorithm: "sliding log, exact", settings: rueidisSettings + "; RedisConfig{}", admits: oncePerWindow,
-		open: func(_ context.Context, addr string, q quota) (decide, func(), error) {
-			return openStore(addr, q, func(client rueidis.Client) (slidingwindow.Store, error) {
-				return slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: keyPrefix})
-			})
+		name: oursName, algorithm: "sliding log, exact", role: own, settings: ourSettings + "; RedisConfig{}", admits: oncePerWindow,
+		open: func(_ context.Context, at place, d demand) (decide, func(), error) {
+			return openStore(at, d, newRedisStore)
 		},
 	}
 }
@@ -34,25 +36,33 @@ func ours() contestant {
 // fixedWindowOnRueidis tells what the algorithm costs from what its plumbing does.
 func fixedWindowOnRueidis() contestant {
 	return contestant{
-		name: "fixed window, our client", algorithm: "fixed window", settings: rueidisSettings, admits: oncePerWindow,
-		open: func(_ context.Context, addr string, q quota) (decide, func(), error) {
-			return openStore(addr, q, func(client rueidis.Client) (slidingwindow.Store, error) {
+		name: "fixed window, our client", algorithm: "fixed window", role: yardstick, settings: ourSettings, admits: oncePerWindow,
+		open: func(_ context.Context, at place, d demand) (decide, func(), error) {
+			return openStore(at, d, func(client rueidis.Client) (slidingwindow.Store, error) {
 				return fixedwindow.NewStore(client, keyPrefix)
 			})
 		},
 	}
 }
 
-func openStore(addr string, q quota, newStore func(rueidis.Client) (slidingwindow.Store, error)) (decide, func(), error) {
-	client, err := rueidis.NewClient(rueidisOption(addr))
+func openStore(at place, d demand, newStore func(rueidis.Client) (slidingwindow.Store, error)) (decide, func(), error) {
+	limiter, end, err := openLimiter(at, d, newStore)
+	if err != nil {
+		return nil, nil, err
+	}
+	return decideBy(limiter, d.cost()), end, nil
+}
+
+func openLimiter(at place, d demand, newStore func(rueidis.Client) (slidingwindow.Store, error)) (*slidingwindow.Limiter, func(), error) {
+	client, err := newOurClient(at)
 	if err != nil {
 		return nil, nil, err
 	}
 	store, err := newStore(client)
 	if err == nil {
 		var limiter *slidingwindow.Limiter
-		if limiter, err = slidingwindow.New(store, q.limit()); err == nil {
-			return decideBy(limiter), func() {
+		if limiter, err = newLimiter(store, d); err == nil {
+			return limiter, func() {
 				closeStore(store)
 				client.Close()
 			}, nil
@@ -62,9 +72,23 @@ func openStore(addr string, q quota, newStore func(rueidis.Client) (slidingwindo
 	return nil, nil, err
 }
 
-func decideBy(limiter *slidingwindow.Limiter) decide {
+func newLimiter(store slidingwindow.Store, d demand) (*slidingwindow.Limiter, error) {
+	limits := make([]slidingwindow.Limit, len(d.Limits))
+	for i, q := range d.Limits {
+		limits[i] = slidingwindow.Limit{Name: limitName(i), Max: q.Max, Window: q.Window}
+	}
+	return slidingwindow.New(store, limits...)
+}
+
+func decideBy(limiter *slidingwindow.Limiter, cost int64) decide {
+	if cost == 1 {
+		return func(ctx context.Context, key string) (bool, error) {
+			d, err := limiter.Allow(ctx, key)
+			return d.Allowed, err
+		}
+	}
 	return func(ctx context.Context, key string) (bool, error) {
-		d, err := limiter.Allow(ctx, key)
+		d, err := limiter.AllowN(ctx, key, cost)
 		return d.Allowed, err
 	}
 }

@@ -9,27 +9,24 @@ import (
 
 func rueidisLimiter() contestant {
 	return contestant{
-		name: "rueidislimiter", algorithm: "fixed window", settings: rueidisSettings,
+		name: rueidisLimiterName, algorithm: "fixed window", settings: rueidisSettings,
 		module: "github.com/redis/rueidis/rueidislimiter", admits: oncePerWindow,
-		open: func(_ context.Context, addr string, q quota) (decide, func(), error) {
-			client, err := rueidis.NewClient(rueidisOption(addr))
-			if err != nil {
-				return nil, nil, err
+		open: overRueidis(func(client rueidis.Client) limits {
+			return func(name string, q quota, cost int64) (decide, error) {
+				limiter, err := rueidislimiter.NewRateLimiter(rueidislimiter.RateLimiterOption{
+					ClientBuilder: func(rueidis.ClientOption) (rueidis.Client, error) { return client, nil },
+					KeyPrefix:     keyPrefix + ":" + name,
+					Limit:         int(q.Max),
+					Window:        q.Window,
+				})
+				if err != nil {
+					return nil, err
+				}
+				return func(ctx context.Context, key string) (bool, error) {
+					result, err := limiter.AllowN(ctx, key, cost)
+					return result.Allowed, err
+				}, nil
 			}
-			limiter, err := rueidislimiter.NewRateLimiter(rueidislimiter.RateLimiterOption{
-				ClientBuilder: func(rueidis.ClientOption) (rueidis.Client, error) { return client, nil },
-				KeyPrefix:     keyPrefix,
-				Limit:         int(q.Max),
-				Window:        q.Window,
-			})
-			if err != nil {
-				client.Close()
-				return nil, nil, err
-			}
-			return func(ctx context.Context, key string) (bool, error) {
-				result, err := limiter.Allow(ctx, key)
-				return result.Allowed, err
-			}, client.Close, nil
-		},
+		}),
 	}
 }

@@ -179,18 +179,3 @@ func barsOfRates(title string, results []result) plotted {
 	}
 	return b.plot
 }
-
-func linesByCallers(c *curves, byCallers map[int][]result, get func(result) float64) plotted {
-	c.title, c.x = "All allowed, 10,000 keys of 100 a minute", "concurrent callers"
-	callers := make([]int, 0, len(byCallers))
-	for n := range byCallers {
-		callers = append(callers, n)
-	}
-	slices.Sort(callers)
-	for _, n := range callers {
-		for _, r := range byCallers[n] {
-			c.add(r.name, float64(n), get(r))
-		}
-	}
-	return c.plot
-}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
@@ -33,6 +35,7 @@ type report struct {
 	where   []string
 	summary bytes.Buffer
 	plots   []string
+	times   []string // that parts took
 }
 
 func newReport(out io.Writer, folder string, where []string, command string) (*report, error) {
@@ -48,7 +51,7 @@ func newReport(out io.Writer, folder string, where []string, command string) (*r
 			_, _ = fmt.Fprintln(w, "- "+line)
 		}
 		_, _ = fmt.Fprintf(w, "\n%s\n\n", resultNote)
-		for _, c := range append(onRedis(), inMemory()...) {
+		for _, c := range slices.Concat(onRedis(), inMemory()) {
 			if c.settings != "" {
 				_, _ = fmt.Fprintf(w, "- %s: %s\n", c.name, c.settings)
 			}
@@ -126,9 +129,16 @@ func (r *report) file(name string, write func(io.Writer) error) error {
 	return f.Close()
 }
 
+// took notes how long a part took.
+func (r *report) took(part string, d time.Duration) {
+	r.times = append(r.times, fmt.Sprintf("%s %v", part, d.Round(time.Second)))
+}
+
 // finish writes the document: the tables, then the plots.
 func (r *report) finish() error {
-	r.print(func(w io.Writer) { _, _ = fmt.Fprintf(w, "\nLoad average at the end: %s\n", loadAverage()) })
+	r.print(func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "\nLoad average at the end: %s. Time taken: %s.\n", loadAverage(), strings.Join(r.times, ", "))
+	})
 	if r.folder == "" {
 		return nil
 	}

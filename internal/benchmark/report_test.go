@@ -28,7 +28,7 @@ func TestResultsNameTheMachine(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-short", "-only", "accuracy", "-out", folder}, nil, &out))
 	assert.Contains(t, out.String(), "| ratelimit (MemoryStore)     |     random |")
-	for _, name := range []string{"README.md", "accuracy.csv", "accuracy.svg", "accuracy-edge.svg"} {
+	for _, name := range []string{"README.md", "accuracy.csv", "targets.csv", "accuracy.svg", "accuracy-edge.svg"} {
 		content, err := os.ReadFile(filepath.Join(folder, name))
 		require.NoError(t, err)
 		for _, of := range []string{"machine: ", "Redis ", "go1.", "modules: "} {
@@ -38,7 +38,7 @@ func TestResultsNameTheMachine(t *testing.T) {
 	}
 	files, err := os.ReadDir(folder)
 	require.NoError(t, err)
-	assert.Len(t, files, 4)
+	assert.Len(t, files, 5)
 }
 
 func TestPlotsOfFewPointsOrNoCost(t *testing.T) {

@@ -5,20 +5,24 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 )
+
+// figures are what one round came to; times in ns.
+type figures struct {
+	perSecond float64 // decisions
+	p50, p99  float64 // of a call
+	clientCPU float64 // per decision
+	redisCPU  float64 // per decision
+	sent      float64 // commands that clients sent, per decision
+	ran       float64 // these and those that scripts called
+}
 
 // result is what all rounds of a contestant came to.
 type result struct {
 	contestant
-	perSecond float64       // decisions, median
-	rates     []float64     // the same, by round
-	p50, p99  time.Duration // of a call, medians
-	clientCPU time.Duration // per decision, median
-	redisCPU  time.Duration // per decision, median
-	sent      float64       // commands that clients sent, per decision, median
-	ran       float64       // these and those that scripts called
-	errors    int64         // in all rounds
+	figures // medians, each for itself
+	rounds  []figures
+	errors  int64 // in all rounds
 
 	// Of the round that came closest to what its algorithm may admit, or went past it.
 	asked, admitted int64
@@ -29,26 +33,31 @@ type result struct {
 // overran tells that a limiter let more pass than its own algorithm may.
 func (r result) overran() bool { return float64(r.admitted) > r.may }
 
-// times is how many times as fast as another one it was: the median of the rounds, in each
+// over is a figure as a multiple of another contestant's: the median of the rounds, in each
 // of which the two were measured shortly one after the other.
-func (r result) times(other result) float64 {
-	ratios := make([]float64, min(len(r.rates), len(other.rates)))
+func (r result) over(other result, get func(figures) float64) float64 {
+	ratios := make([]float64, min(len(r.rounds), len(other.rounds)))
 	for i := range ratios {
-		ratios[i] = r.rates[i] / other.rates[i]
+		ratios[i] = get(r.rounds[i]) / get(other.rounds[i])
 	}
 	return median(ratios)
 }
 
+func perSecond(f figures) float64 { return f.perSecond }
+func p50(f figures) float64       { return f.p50 }
+func p99(f figures) float64       { return f.p99 }
+func clientCPU(f figures) float64 { return f.clientCPU }
+func redisCPU(f figures) float64  { return f.redisCPU }
+
 // compare has contestants take turns, in rounds, each round beginning with another one.
-func (s *server) compare(ctx context.Context, contestants []contestant, w work, rounds int, while time.Duration) ([]result, error) {
+func compare(ctx context.Context, contestants []contestant, d demand, keys, rounds int, measure measuring) ([]result, error) {
 	measured := make([][]measurement, len(contestants))
-	shares := make([]sentShare, len(contestants))
 	for round := range rounds {
 		for turn := range contestants {
 			i := (turn + round) % len(contestants)
-			m, err := s.measure(ctx, contestants[i], w, while)
-			if err == nil && round == 0 {
-				shares[i], err = s.share(ctx, contestants[i], w, m)
+			m, err := measure(ctx, contestants[i], round)
+			if err == nil {
+				err = ctx.Err()
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", contestants[i].name, err)
@@ -58,48 +67,54 @@ func (s *server) compare(ctx context.Context, contestants []contestant, w work, 
 	}
 	results := make([]result, len(contestants))
 	for i, c := range contestants {
-		results[i] = summary(c, w, measured[i], shares[i])
+		results[i] = summary(c, d, keys, measured[i])
 	}
 	return results, nil
 }
 
-func summary(c contestant, w work, rounds []measurement, share sentShare) result {
-	each := func(get func(measurement) float64) float64 {
-		values := make([]float64, len(rounds))
-		for i, m := range rounds {
-			values[i] = get(m)
+func summary(c contestant, d demand, keys int, rounds []measurement) result {
+	var share sentShare
+	for _, m := range rounds {
+		if m.share != nil {
+			share = m.share
 		}
-		return median(values)
 	}
-	per := func(get func(measurement) time.Duration) time.Duration {
-		return time.Duration(each(func(m measurement) float64 { return float64(get(m)) / float64(m.Decisions) }))
-	}
-	r := result{
-		contestant: c,
-		perSecond:  each(func(m measurement) float64 { return float64(m.Decisions) / m.Elapsed.Seconds() }),
-		p50:        time.Duration(each(func(m measurement) float64 { return float64(m.latency.quantile(0.5)) })),
-		p99:        time.Duration(each(func(m measurement) float64 { return float64(m.latency.quantile(0.99)) })),
-		clientCPU:  per(func(m measurement) time.Duration { return m.ClientCPU }),
-		redisCPU:   per(func(m measurement) time.Duration { return m.redisCPU }),
-		sent: each(func(m measurement) float64 {
-			sent, _ := share.of(m.commands)
-			return sent / float64(m.Decisions)
-		}),
-		ran: each(func(m measurement) float64 {
-			_, ran := share.of(m.commands)
-			return ran / float64(m.Decisions)
-		}),
-	}
+	r := result{contestant: c}
 	for i, m := range rounds {
-		r.rates = append(r.rates, float64(m.Decisions)/m.Elapsed.Seconds())
+		r.rounds = append(r.rounds, m.figures(share))
 		r.errors += m.Errors
-		exact := math.Min(float64(m.asked), float64(w.Keys)*oncePerWindow(w.Quota, m.while))
-		may := math.Min(float64(m.asked), float64(w.Keys)*c.admits(w.Quota, m.while))
+		exact := math.Min(float64(m.asked), float64(keys)*d.calls(oncePerWindow, m.while))
+		may := math.Min(float64(m.asked), float64(keys)*d.calls(c.admits, m.while))
 		if i == 0 || float64(m.admitted)*r.may > float64(r.admitted)*may {
 			r.asked, r.admitted, r.exact, r.may = m.asked, m.admitted, exact, may
 		}
 	}
+	each := func(get func(figures) float64) float64 {
+		values := make([]float64, len(r.rounds))
+		for i, f := range r.rounds {
+			values[i] = get(f)
+		}
+		return median(values)
+	}
+	r.figures = figures{
+		each(perSecond), each(p50), each(p99), each(clientCPU), each(redisCPU),
+		each(func(f figures) float64 { return f.sent }), each(func(f figures) float64 { return f.ran }),
+	}
 	return r
+}
+
+func (m measurement) figures(share sentShare) figures {
+	decisions := float64(m.Decisions)
+	sent, ran := share.of(m.commands)
+	return figures{
+		perSecond: decisions / m.Elapsed.Seconds(),
+		p50:       float64(m.latency.quantile(0.5)),
+		p99:       float64(m.latency.quantile(0.99)),
+		clientCPU: float64(m.ClientCPU) / decisions,
+		redisCPU:  float64(m.redisCPU) / decisions,
+		sent:      sent / decisions,
+		ran:       ran / decisions,
+	}
 }
 
 // median is the middle value, or the mean of the two; NaN of none.

@@ -1,50 +1,57 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
-// scenario is work that all contestants do.
+// scenario is work that all contestants do, and a table of results.
 type scenario struct {
-	file  string
+	file  string // of the table; -row chooses by it
 	title string
 	note  string
 	work  work
+
+	contestants []contestant // nil stands for onRedis
+	needs       []feature    // of a contestant, else it is left out
+	rounds      int
+
+	// measuring is how; nil stands for a load of this process on the run's Redis.
+	measuring func(ctx context.Context, b *bench) (measuring, error)
 }
 
 const (
 	manyKeys   = 10_000
+	fewKeys    = 1000       // where a run is short, or where latency is all that counts
 	hotLimit   = 10_000_000 // so much that no limiter refuses, and that fits all of their arithmetic
 	refusedMax = 10
 )
 
-// callScenarios are those with a row for every contestant.
-func callScenarios() []scenario {
-	allowed := quota{Max: 100, Window: time.Minute}
-	var all []scenario
-	for _, callers := range []int{1, 8, 64, 256} {
-		all = append(all, scenario{
-			file:  fmt.Sprintf("allowed-c%d", callers),
-			title: fmt.Sprintf("All allowed: 10,000 keys of 100 a minute, %d concurrent callers", callers),
-			note:  "Each key has one hit before the measurement: else who is fast would have fewer keys to create.",
-			work:  work{Quota: allowed, Keys: manyKeys, Callers: callers, Fill: 1},
-		})
+var perMinute = quota{Max: 100, Window: time.Minute}
+
+func (b *bench) keys() int {
+	if b.short {
+		return fewKeys
 	}
-	return append(all,
-		scenario{
-			file:  "hot-c64",
-			title: "One hot key, all allowed: 10,000,000 a minute, 64 concurrent callers",
-			note:  "The log of the key grows by an entry for each call; a counter does not.",
-			work:  work{Quota: quota{Max: hotLimit, Window: time.Minute}, Keys: 1, Callers: 64},
-		},
-		scenario{
-			file:  "refused-c64",
-			title: "All refused: 100 keys of 10 a minute, 64 concurrent callers",
-			note:  "Each key was asked for 11 times before, which is among the admitted.",
-			work:  work{Quota: quota{Max: refusedMax, Window: time.Minute}, Keys: 100, Callers: 64, Fill: refusedMax + 1},
-		})
+	return manyKeys
+}
+
+func (b *bench) callers() []int {
+	if b.short {
+		return []int{1, 64}
+	}
+	return []int{1, 8, 64, 256}
+}
+
+// measuring has this process make the calls.
+func (b *bench) measuring(s *server, w work, while time.Duration) measuring {
+	return func(ctx context.Context, c contestant, round int) (measurement, error) {
+		return b.measure(ctx, s, c, w, while, round)
+	}
 }
 
 var resultHeader = []string{
@@ -52,7 +59,7 @@ var resultHeader = []string{
 	"sent", "run in Redis", "asked", "admitted", "exact", "may admit", "errors",
 }
 
-const resultNote = "Per decision: CPU of this process and of Redis, commands that clients sent and commands that Redis ran, those of scripts " +
+const resultNote = "Per decision: CPU of the client's process and of Redis, commands that clients sent and commands that Redis ran, those of scripts " +
 	"included. Ratios are medians of those within a round. Of the round nearest to its bound: calls asked, admitted, what an exact limiter admits and what this algorithm may. " +
 	"Calls that failed (errors) are no decisions."
 
@@ -64,7 +71,7 @@ func resultTable(s scenario, results []result) *table {
 		if r.overran() {
 			admitted += " OVER"
 		}
-		t.add(r.name, r.algorithm, count(r.perSecond), ratio(r.times(floor), 1), ratio(r.times(own), 1),
+		t.add(r.name, r.algorithm, count(r.perSecond), ratio(r.over(floor, perSecond), 1), ratio(r.over(own, perSecond), 1),
 			microseconds(r.p50), microseconds(r.p99), microseconds(r.clientCPU), microseconds(r.redisCPU),
 			commandCount(r.sent), commandCount(r.ran), fmt.Sprint(r.asked), admitted, count(r.exact), count(r.may), fmt.Sprint(r.errors))
 	}
@@ -80,31 +87,40 @@ func named(results []result, name string) result {
 	return result{}
 }
 
-// compareCalls runs the scenarios and plots what they came to.
-func (b *bench) compareCalls(ctx context.Context) error {
-	byCallers := map[int][]result{}
-	for _, s := range callScenarios() {
-		results, err := b.server.compare(ctx, onRedis(), s.work, b.rounds, b.cell)
-		if err != nil {
-			return err
+// runScenarios runs those that were chosen, one after the other.
+func (b *bench) runScenarios(ctx context.Context, scenarios []scenario) error {
+	for _, s := range scenarios {
+		if len(b.rows) > 0 && !slices.Contains(b.rows, s.file) {
+			continue
 		}
-		if err := b.report.table(resultTable(s, results)); err != nil {
-			return err
+		if err := b.runScenario(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.file, err)
 		}
-		switch s.file {
-		case "hot-c64", "refused-c64":
-			err = b.report.plot(s.file, barsOfRates(s.title, results))
-		default:
-			byCallers[s.work.Callers] = results
-		}
-		if err != nil {
+	}
+	return nil
+}
+
+func (b *bench) runScenario(ctx context.Context, s scenario) error {
+	contestants := s.contestants
+	if contestants == nil {
+		contestants = onRedis()
+	}
+	contestants, leftOut := having(contestants, s.needs...)
+	s.note = strings.TrimSpace(s.note + " " + leftOut)
+	if b.cpuProfile != "" {
+		contestants = slices.DeleteFunc(contestants, func(c contestant) bool { return c.role != own })
+	}
+	measure := b.measuring(b.server, s.work, b.cell)
+	if s.measuring != nil {
+		var err error
+		if measure, err = s.measuring(ctx, b); err != nil {
 			return err
 		}
 	}
-	if err := b.report.plot("throughput", linesByCallers(&curves{y: "decisions/s"}, byCallers,
-		func(r result) float64 { return r.perSecond })); err != nil {
+	results, err := compare(ctx, contestants, s.work.Demand, s.work.Keys, cmp.Or(s.rounds, b.rounds), measure)
+	if err != nil {
 		return err
 	}
-	return b.report.plot("latency", linesByCallers(&curves{y: "p99, us", logY: true}, byCallers,
-		func(r result) float64 { return float64(r.p99) / float64(time.Microsecond) }))
+	b.results[s.file] = results
+	return b.report.table(resultTable(s, results))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,10 +13,13 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 )
 
-// server is the private Redis of a run, and a connection to it that no contestant uses.
+// server is the private Redis of a run, or the nodes of a Cluster, with connections to it that no
+// contestant uses.
 type server struct {
-	*redisserver.Server
-	control rueidis.Client
+	place           // where contestants find it
+	direct []string // where this program does
+	nodes  []rueidis.Client
+	end    func() error // of the processes
 }
 
 func startServer(ctx context.Context) (*server, error) {
@@ -23,35 +27,63 @@ func startServer(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{process.Addr()}, DisableCache: true, ForceSingleClient: true,
-	})
+	return control(place{Addrs: []string{process.Addr()}}, process.Stop)
+}
+
+func startCluster(ctx context.Context, nodes int) (*server, error) {
+	processes, err := redisserver.StartCluster(ctx, nodes)
 	if err != nil {
-		_ = process.Stop()
 		return nil, err
 	}
-	return &server{process, control}, nil
+	return control(place{Addrs: processes.Addrs(), Cluster: true}, processes.Stop)
+}
+
+func control(at place, end func() error) (*server, error) {
+	s := &server{place: at, direct: at.Addrs, end: end}
+	for _, addr := range at.Addrs {
+		node, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true})
+		if err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
+		s.nodes = append(s.nodes, node)
+	}
+	return s, nil
 }
 
 func (s *server) stop() error {
-	s.control.Close()
-	return s.Stop()
+	for _, node := range s.nodes {
+		node.Close()
+	}
+	return s.end()
 }
 
+// do asks the first node.
 func (s *server) do(ctx context.Context, command ...string) rueidis.RedisResult {
-	return s.control.Do(ctx, s.control.B().Arbitrary(command...).Build())
+	return s.nodes[0].Do(ctx, s.nodes[0].B().Arbitrary(command...).Build())
+}
+
+// all has each node run a command.
+func (s *server) all(ctx context.Context, command ...string) error {
+	for _, node := range s.nodes {
+		if err := node.Do(ctx, node.B().Arbitrary(command...).Build()).Error(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // empty makes the server as good as new.
 func (s *server) empty(ctx context.Context) error {
-	if err := s.do(ctx, "FLUSHALL", "SYNC").Error(); err != nil {
+	if err := s.all(ctx, "FLUSHALL", "SYNC"); err != nil {
 		return err
 	}
-	return s.do(ctx, "CONFIG", "RESETSTAT").Error()
+	return s.resetStatistics(ctx)
 }
 
+func (s *server) resetStatistics(ctx context.Context) error { return s.all(ctx, "CONFIG", "RESETSTAT") }
+
 // serverUse is what the server has done since its statistics were reset; its CPU time since
-// it began.
+// it began. Those of a Cluster are of all nodes together.
 type serverUse struct {
 	cpu      time.Duration
 	commands map[string]float64 // how often each ran, sent by clients or called by scripts
@@ -61,14 +93,26 @@ type serverUse struct {
 var notOfDecisions = map[string]bool{
 	"info": true, "config|resetstat": true, "flushall": true, "monitor": true, "echo": true, "ping": true, "hello": true,
 	"client|setinfo": true, "client|setname": true, "client|tracking": true, "client|maint_notifications": true, "auth": true, "select": true,
+	"command": true, "cluster|slots": true, "cluster|shards": true, "cluster|nodes": true, "readonly": true,
 }
 
 func (s *server) use(ctx context.Context) (serverUse, error) {
-	info, err := s.do(ctx, "INFO", "cpu", "commandstats").ToString()
-	if err != nil {
-		return serverUse{}, err
+	total := serverUse{commands: map[string]float64{}}
+	for _, node := range s.nodes {
+		info, err := node.Do(ctx, node.B().Info().Section("cpu", "commandstats").Build()).ToString()
+		if err != nil {
+			return serverUse{}, err
+		}
+		use, err := parseUse(info)
+		if err != nil {
+			return serverUse{}, err
+		}
+		total.cpu += use.cpu
+		for command, n := range use.commands {
+			total.commands[command] += n
+		}
 	}
-	return parseUse(info)
+	return total, nil
 }
 
 func parseUse(info string) (serverUse, error) {

@@ -11,9 +11,6 @@ import (
 	golimiter "github.com/sethvargo/go-limiter"
 	"github.com/sethvargo/go-limiter/memorystore"
 	"golang.org/x/time/rate"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
 const oursInMemoryName = "ratelimit MemoryStore"
@@ -22,23 +19,23 @@ const oursInMemoryName = "ratelimit MemoryStore"
 func inMemory() []contestant {
 	return []contestant{
 		{
-			name: oursInMemoryName, algorithm: "sliding log, exact", admits: oncePerWindow,
-			open: func(_ context.Context, _ string, q quota) (decide, func(), error) {
-				store, err := memory.New(memory.Config{})
+			name: oursInMemoryName, algorithm: "sliding log, exact", role: own, admits: oncePerWindow,
+			open: func(_ context.Context, _ place, d demand) (decide, func(), error) {
+				store, err := newMemoryStore(nil)
 				if err != nil {
 					return nil, nil, err
 				}
-				limiter, err := slidingwindow.New(store, q.limit())
+				limiter, err := newLimiter(store, d)
 				if err != nil {
 					return nil, nil, err
 				}
-				return decideBy(limiter), func() { closeStore(store) }, nil
+				return decideBy(limiter, d.cost()), func() { closeStore(store) }, nil
 			},
 		},
 		{
 			name: "sethvargo/go-limiter", algorithm: "fixed tick, full refill", module: "github.com/sethvargo/go-limiter", admits: perClockWindow,
-			open: func(ctx context.Context, _ string, q quota) (decide, func(), error) {
-				store, err := memorystore.New(&memorystore.Config{Tokens: uint64(q.Max), Interval: q.Window})
+			open: func(ctx context.Context, _ place, d demand) (decide, func(), error) {
+				store, err := memorystore.New(&memorystore.Config{Tokens: uint64(d.Limits[0].Max), Interval: d.Limits[0].Window})
 				if err != nil {
 					return nil, nil, err
 				}
@@ -48,12 +45,13 @@ func inMemory() []contestant {
 		ululeInMemory(),
 		{
 			name: "x/time/rate in a sync.Map", algorithm: "token bucket", settings: "never forgets a key", module: "golang.org/x/time", admits: burstAndRate,
-			open: func(_ context.Context, _ string, q quota) (decide, func(), error) {
+			open: func(_ context.Context, _ place, d demand) (decide, func(), error) {
 				var buckets sync.Map
+				q := d.Limits[0]
 				return func(_ context.Context, key string) (bool, error) {
 					bucket, ok := buckets.Load(key)
 					if !ok {
-						bucket, _ = buckets.LoadOrStore(key, rate.NewLimiter(perSecond(q), int(q.Max)))
+						bucket, _ = buckets.LoadOrStore(key, rate.NewLimiter(refill(q), int(q.Max)))
 					}
 					return bucket.(*rate.Limiter).Allow(), nil
 				}, func() {}, nil
@@ -61,8 +59,9 @@ func inMemory() []contestant {
 		},
 		{
 			name: "echo RateLimiterMemoryStore", algorithm: "token bucket", module: "github.com/labstack/echo/v4", admits: burstAndRate,
-			open: func(_ context.Context, _ string, q quota) (decide, func(), error) {
-				store := middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{Rate: perSecond(q), Burst: int(q.Max)})
+			open: func(_ context.Context, _ place, d demand) (decide, func(), error) {
+				q := d.Limits[0]
+				store := middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{Rate: refill(q), Burst: int(q.Max)})
 				return func(_ context.Context, key string) (bool, error) { return store.Allow(key) }, func() {}, nil
 			},
 		},
@@ -76,7 +75,7 @@ func decideByGoLimiter(store golimiter.Store) decide {
 	}
 }
 
-func perSecond(q quota) rate.Limit { return rate.Limit(float64(q.Max) / q.Window.Seconds()) }
+func refill(q quota) rate.Limit { return rate.Limit(float64(q.Max) / q.Window.Seconds()) }
 
 // storeRound is one measurement of a store in memory. Its calls are not timed one by one:
 // the clock would cost as much as they do.
@@ -150,7 +149,7 @@ func (b *bench) measureStores(ctx context.Context) error {
 		for round := range b.rounds {
 			for turn := range contestants {
 				i := (turn + round) % len(contestants)
-				ask, closeIt, err := contestants[i].open(ctx, "", outcome.quota)
+				ask, closeIt, err := contestants[i].open(ctx, place{}, one(outcome.quota))
 				if err != nil {
 					return fmt.Errorf("%s: %w", contestants[i].name, err)
 				}

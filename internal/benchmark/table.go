@@ -7,7 +7,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -80,6 +79,15 @@ func count(n float64) string {
 	return strconv.FormatFloat(n, 'f', 0, 64)
 }
 
+// thousands writes a number with commas, as titles have it.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
 func ratio(a, b float64) string {
 	if b == 0 || math.IsNaN(a/b) || math.IsInf(a/b, 0) {
 		return "-"
@@ -87,9 +95,8 @@ func ratio(a, b float64) string {
 	return strconv.FormatFloat(a/b, 'f', 2, 64)
 }
 
-func microseconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 1, 64)
-}
+// microseconds writes a time in ns.
+func microseconds(ns float64) string { return strconv.FormatFloat(ns/1000, 'f', 1, 64) }
 
 func commandCount(n float64) string {
 	if n > 0 && n < 0.1 {

@@ -113,7 +113,7 @@ func wallAgainst(dir, path string) string {
 	}
 
 	// These make tests easier to write and are imported by tests only.
-	helpers := []string{"internal/redistest", "internal/rediscontainer", "internal/storetest", "internal/testcert"}
+	helpers := []string{"internal/redistest", "internal/shardproxy", "internal/rediscontainer", "internal/storetest", "internal/testcert"}
 	if slices.ContainsFunc(helpers, func(helper string) bool { return within(dir, helper) }) {
 		return ""
 	}
@@ -123,7 +123,7 @@ func wallAgainst(dir, path string) string {
 		}
 	}
 	for _, library := range []string{
-		"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid", "github.com/dunglas/httpsfv",
+		"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid", "github.com/dunglas/httpsfv", "github.com/joho/godotenv",
 	} {
 		if within(path, library) {
 			return library + " is for tests"

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -96,9 +97,9 @@ func TestReadmesCodeOfLimitsWorks(t *testing.T) {
 	assert.ErrorContains(t, readmeLimits(t.Context(), store), "refused by burst: retry in ")
 }
 
-func readmeGuard(redisStore, memoryStore slidingwindow.Store) (*slidingwindow.GuardedStore, error) {
-	store, err := slidingwindow.NewGuardedStore(redisStore, slidingwindow.GuardConfig{
-		OnFailure: slidingwindow.FallBack,
+func readmeGuard(redisStore, memoryStore slidingwindow.Store) (*guard.Store, error) {
+	store, err := guard.New(redisStore, guard.Config{
+		OnFailure: guard.Fallback,
 		Fallback:  memoryStore,
 		Instances: 3, // each gives a third of every limit
 	})

@@ -1,0 +1,315 @@
+// Package guard says what becomes of calls while a store of package slidingwindow is
+// unavailable, and keeps an outage from costing each call the store's timeout.
+//
+// It works over any [slidingwindow.Store], by what that interface says alone.
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+)
+
+// Store is a [slidingwindow.Store] that guards another one. Make it with [New]. Its methods are
+// safe for concurrent use.
+//
+// # What is an outage
+//
+// Only a take that needs a write shows whether the store can decide: a Redis that takes no
+// writes still peeks and refuses. So an outage begins when five takes in a row have failed with
+// [slidingwindow.ErrStoreUnavailable], over half a second or more, and none was granted units
+// in between. A take that waited for 50ms or more until its own context ended counts as
+// failed. Peeks, refusals, Refund and Reset count for nothing, and neither does
+// [slidingwindow.ErrCallRejected] (such as the NOPERM of one command): that is the error of one call.
+//
+// From then on the store is not asked: every call is answered at once by the [Policy]. Calls
+// that come then have the store probed in the background, at most twice a second: by a take for the key of
+// a call that failed, under a limit of the guard's own ("guard-probe", which Redis keeps for two
+// seconds). When that is granted, the outage is over. So an outage costs callers no more than the
+// first failures. Where no call comes, nothing finds out that the store is back.
+//
+// What fails before the outage has begun, or by ErrCallRejected, is answered by the policy,
+// too. A rejected call that the policy answers is logged (Warn), at most once a minute. Errors of one call alone,
+// such as [slidingwindow.ErrForeignData] and that of a context, are returned by every policy.
+//
+// # Parts
+//
+// If the store has parts that fail separately, each is judged for itself: see
+// [slidingwindow.Parted]. A [slidingwindow.RedisStore] in a Cluster does. While one
+// node is away, calls for keys of the others are decided by them.
+//
+// # What an outage allows
+//
+// With Fallback the fallback knows nothing of what was counted before the outage, and the
+// store nothing of what the fallback counted. So in an outage each key has, in any window, the
+// Max of the fallback in each process: up to Max/Instances per process, hence Max in all if
+// Instances tells their number, and Max for each process if it does not. In a window in which
+// an outage begins or ends, a key may have used up Max with the store besides. With Open
+// nothing is limited.
+//
+// # Refund and Reset
+//
+// Refund goes to the store that took the units. Reset resets in both. While the store is
+// unavailable, what it should have given back or reset fails with ErrStoreUnavailable, at once,
+// whatever the policy: no other store can do it. The fallback is reset nevertheless.
+type Store struct {
+	store  slidingwindow.Store
+	config Config
+
+	parted slidingwindow.Parted // nil if the store fails as a whole
+	parts  atomic.Pointer[map[string]*breaker]
+	adding sync.Mutex // a part
+
+	made      time.Time
+	outages   atomic.Int64 // that last
+	nextProbe atomic.Int64 // ns since made
+
+	records
+}
+
+var _ slidingwindow.Store = (*Store)(nil)
+
+const (
+	probeEvery   = 500 * time.Millisecond
+	probeTimeout = 5 * time.Second // for a store that has no timeout of its own
+
+	// A call that has waited that long for nothing tells of the store, and not of the
+	// haste of its caller. What clients choose, such as the deadline of a remote call, must not
+	// look like an outage.
+	unanswered = 50 * time.Millisecond
+
+	// Parts beyond that are judged together.
+	maxParts = 1000
+)
+
+// probeLimits are of a log that nobody else has: a take always fits, and needs a write.
+var probeLimits = []slidingwindow.Limit{{Name: "guard-probe", Max: 1_000_000_000, Window: time.Second}}
+
+// New returns a store that guards another one. Neither that nor the fallback may be a guarded
+// store, or hold one. Its errors match [slidingwindow.ErrInvalidConfig].
+func New(store slidingwindow.Store, config Config) (*Store, error) {
+	if config.OnFailure == "" {
+		config.OnFailure = Closed
+	}
+	if err := config.check(store); err != nil {
+		return nil, err
+	}
+	config.Instances = max(1, config.Instances)
+	g := &Store{store: store, config: config, made: time.Now(), records: records{logger: config.Logger}}
+	g.parted, _ = store.(slidingwindow.Parted)
+	g.parts.Store(&map[string]*breaker{})
+	return g, nil
+}
+
+// Policy returns what becomes of a call that the store cannot decide.
+func (g *Store) Policy() Policy { return g.config.OnFailure }
+
+// Available reports whether the whole store is asked for decisions, for metrics: no part of it is
+// in an outage. After an outage it is false until a call has had the store probed: a health
+// check that keeps calls away while it is false would do so for ever.
+func (g *Store) Available() bool { return g.outages.Load() == 0 }
+
+// Take implements [slidingwindow.Store].
+func (g *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	if g.config.Instances > 1 {
+		g.warnOfShares(req.Limits, int64(g.config.Instances))
+	}
+	d, err := g.ask(ctx, req)
+	switch {
+	case err == nil, !errors.Is(err, slidingwindow.ErrStoreUnavailable):
+		return d, err
+	case ctx.Err() != nil:
+		return slidingwindow.Decision{}, contextEnded(ctx)
+	case g.config.OnFailure == Closed:
+		return slidingwindow.Decision{}, err
+	}
+	if errors.Is(err, slidingwindow.ErrCallRejected) {
+		g.tellRejected(g.config.OnFailure, err) // the caller is not told
+	}
+	if g.config.OnFailure == Open {
+		return slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonFailOpen}, nil
+	}
+	if d, err = g.config.Fallback.Take(ctx, g.share(req)); err != nil {
+		return slidingwindow.Decision{}, err
+	}
+	d.Reason = slidingwindow.ReasonFallback
+	return d, nil
+}
+
+// Refund implements [slidingwindow.Store].
+func (g *Store) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+	switch {
+	case !slices.ContainsFunc(d.Statuses(), func(s slidingwindow.Status) bool { return s.Receipt != 0 }):
+		return nil // whom to ask is not known, and need not be
+	case d.Reason != slidingwindow.ReasonFallback:
+		if _, err := g.way(ctx, key); err != nil {
+			return err
+		}
+		return g.store.Refund(ctx, key, d)
+	case g.config.Fallback != nil:
+		return g.config.Fallback.Refund(ctx, key, d)
+	default:
+		return nil // another store took the units, which this one does not know
+	}
+}
+
+// Reset implements [slidingwindow.Store].
+func (g *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
+	var inFallback error
+	if g.config.Fallback != nil {
+		inFallback = g.config.Fallback.Reset(ctx, key, limits)
+	}
+	_, err := g.way(ctx, key)
+	if err == nil {
+		err = g.store.Reset(ctx, key, limits)
+	}
+	return errors.Join(err, inFallback)
+}
+
+// ask asks the store, unless the key's part of it is in an outage.
+func (g *Store) ask(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	b, err := g.way(ctx, req.Key)
+	if err != nil {
+		return slidingwindow.Decision{}, err
+	}
+	began := time.Now()
+	d, err := g.store.Take(ctx, req)
+	switch {
+	case req.Peek, errors.Is(err, slidingwindow.ErrCallRejected):
+	case err == nil:
+		if d.Granted > 0 {
+			b.granted()
+		}
+	case errors.Is(err, slidingwindow.ErrStoreUnavailable):
+		g.failed(b, req.Key, err)
+	case endedByContext(err) && time.Since(began) >= unanswered:
+		g.failed(b, req.Key, errUnanswered)
+	}
+	return d, err
+}
+
+// way returns the breaker of the key's part of the store. The error says that the store must
+// not be asked now.
+func (g *Store) way(ctx context.Context, key string) (*breaker, error) {
+	if ctx.Err() != nil {
+		return nil, contextEnded(ctx)
+	}
+	b := g.breakerOf(key)
+	if g.outages.Load() > 0 {
+		g.probe()
+	}
+	if out := b.out(); out != nil {
+		return nil, fmt.Errorf("%w; it is asked every %v only, until it answers", out.err, probeEvery)
+	}
+	return b, nil
+}
+
+func (g *Store) breakerOf(key string) *breaker {
+	part := ""
+	if g.parted != nil {
+		part = g.parted.Part(key)
+	}
+	if b := (*g.parts.Load())[part]; b != nil {
+		return b
+	}
+	return g.add(part)
+}
+
+// add makes the breaker of a part that is new.
+func (g *Store) add(part string) *breaker {
+	g.adding.Lock()
+	defer g.adding.Unlock()
+	parts := *g.parts.Load()
+	if len(parts) >= maxParts {
+		part = ""
+	}
+	if b := parts[part]; b != nil {
+		return b
+	}
+	added := make(map[string]*breaker, len(parts)+1)
+	for name, b := range parts {
+		added[name] = b
+	}
+	added[part] = &breaker{part: part}
+	g.parts.Store(&added)
+	return added[part]
+}
+
+// failed notes a take that the store could not decide.
+func (g *Store) failed(b *breaker, key string, err error) {
+	if begun := b.failed(key, err); begun != nil {
+		g.tellBegin(g.config.OnFailure, b.part, err)
+		g.outages.Add(1) // no probe ends it before its beginning was told
+	}
+}
+
+// probe has each part that is in an outage probed, if it is time to.
+func (g *Store) probe() {
+	now, next := time.Since(g.made), g.nextProbe.Load()
+	if now < time.Duration(next) || !g.nextProbe.CompareAndSwap(next, int64(now+probeEvery)) {
+		return
+	}
+	for _, b := range *g.parts.Load() {
+		if out := b.startProbe(); out != nil {
+			go g.look(b, out)
+		}
+	}
+}
+
+// look probes a part of the store.
+func (g *Store) look(b *breaker, out *outage) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	d, err := g.store.Take(ctx, slidingwindow.Request{Key: out.key, Limits: probeLimits, Cost: 1})
+	switch {
+	case errors.Is(err, slidingwindow.ErrCallRejected), errors.Is(err, slidingwindow.ErrForeignData):
+		err = nil // it will never be granted here: let calls find out
+	case endedByContext(err) && !errors.Is(err, slidingwindow.ErrStoreUnavailable):
+		err = errUnanswered
+	case err == nil && d.Granted == 0:
+		err = out.err
+	}
+	news := b.endProbe(err)
+	switch {
+	case err == nil:
+		g.tellEnd(b.part, time.Since(out.began))
+		g.outages.Add(-1)
+	case news:
+		g.tellReason(g.config.OnFailure, b.part, err)
+	}
+}
+
+// share is what this process asks of the fallback.
+func (g *Store) share(req slidingwindow.Request) slidingwindow.Request {
+	if g.config.Instances == 1 {
+		return req
+	}
+	limits := slices.Clone(req.Limits)
+	for i := range limits {
+		limits[i].Max /= int64(g.config.Instances)
+	}
+	req.Limits = limits
+	return req
+}
+
+// errUnanswered is in the place of the error of a caller's context.
+var errUnanswered = fmt.Errorf("%w: callers waited for it for %v or more, until their contexts ended", slidingwindow.ErrStoreUnavailable, unanswered)
+
+func endedByContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// contextEnded is the error of a call whose own context has ended.
+func contextEnded(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); !errors.Is(cause, err) {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return fmt.Errorf("slidingwindow: the caller's context ended before the decision: %w", err)
+}

@@ -1,0 +1,227 @@
+package slidingwindow
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+//go:embed trial.lua
+var trialScript string
+
+const (
+	// trialLimit is longer than the name of a limit may be, so a trial never touches the log of
+	// a user's key. It tells whoever finds it in Redis what it is.
+	trialLimit = "a-trial-that-proves-that-decisions-can-be-made-and-expires-in-seconds-"
+
+	// A log of a trial lives for twice as long, if it cannot be removed.
+	trialWindow = 5 * time.Second
+
+	// So many slots of a Cluster share a trial key when nodes are looked for. A node with twice
+	// as many slots in a row is found for certain.
+	slotsOfTrial = 64
+
+	// So many keys are tried of those that no node of a Cluster says are its own.
+	maxOrphans = 8
+)
+
+// Check proves that decisions can be made, by making some: it takes, peeks, refunds and resets
+// as real calls do, on a key of its own that no caller can have, which it removes, and which would
+// expire in 10 seconds. It needs no rights but those that the store needs. In a Cluster it does so
+// on every node that has slots. It makes about seven round trips, so it is for a start and for a
+// health check, and not for every call. It is safe for concurrent use; calls do not disturb
+// each other.
+//
+// Its error names the server, tells what is wrong and what to do, and matches
+// [ErrStoreUnavailable]. It also matches [ErrMisconfigured] if it does not pass by itself: a
+// right that the user lacks, a Prefix that the user may not use, a replica in place of a
+// master, a Sentinel's address without the name of a master, a command that was renamed,
+// a server that only resembles Redis. What passes, such as a server that loads its data,
+// has no memory left or lacks replicas, does not match it. The error of a ctx that
+// ended is that of ctx.
+//
+// The first Check that succeeds also finds out whether several keys may share a command. A proxy
+// that sends a command to one of several servers, by its first key, would count the other keys
+// where nobody looks for them. The store then sends one key a command from then on. So
+// behind a proxy call Check before the first call.
+func (s *RedisStore) Check(ctx context.Context) error {
+	if s.closed.Load() {
+		return errClosed
+	}
+	trials, err := s.trials(ctx)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(trials))
+	var all sync.WaitGroup
+	for i := range trials {
+		all.Go(func() { errs[i] = s.try(ctx, trials[i]) })
+	}
+	all.Wait()
+	if err := joinDistinct(errs); err != nil || s.cluster {
+		return err
+	}
+	return s.learnSharing(ctx, trials[0].addr)
+}
+
+// trial is one key to try, and the address of its server, "" if that is not known.
+type trial struct{ key, addr string }
+
+func newTrialKey() string { return "trial-" + rand.Text() }
+
+// trialLimits are limits that nothing was taken from yet. Each allows one unit.
+func trialLimits(n int) []Limit {
+	limits := make([]Limit, n)
+	for i := range limits {
+		limits[i] = Limit{Name: trialLimit + strconv.Itoa(i), Max: 1, Window: trialWindow}
+	}
+	return limits
+}
+
+// trials returns one trial, or in a Cluster one for each node that has slots, and some for slots
+// that no node says it has.
+func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
+	nodes := s.client.Nodes()
+	if !s.cluster {
+		return []trial{{newTrialKey(), strings.Join(slices.Sorted(maps.Keys(nodes)), ", ")}}, nil
+	}
+	keys := s.trialKeysOfCluster()
+	owners := make([]string, len(keys))
+	var mu sync.Mutex
+	err := s.bounded(ctx, func(ctx context.Context) error {
+		var all sync.WaitGroup
+		for addr, node := range nodes {
+			all.Go(func() {
+				commands := make(rueidis.Commands, len(keys))
+				for i, key := range keys {
+					// Not the builder's ZCARD, which would be tried again while the node is away.
+					commands[i] = node.B().Arbitrary("ZCARD").Keys(redisKey(s.prefix, key, trialLimit)).Build()
+				}
+				for i, reply := range node.DoMulti(ctx, commands...) {
+					if reply.Error() == nil { // another's key is MOVED
+						mu.Lock()
+						owners[i] = addr
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		all.Wait()
+		return nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	mu.Lock() // a node that hangs may still be asked
+	defer mu.Unlock()
+	byOwner := map[string]string{}
+	var orphans, trials []trial
+	for i, key := range keys {
+		if owners[i] == "" {
+			orphans = append(orphans, trial{key: key})
+		}
+		byOwner[owners[i]] = key
+	}
+	delete(byOwner, "")
+	for _, addr := range slices.Sorted(maps.Keys(byOwner)) {
+		trials = append(trials, trial{byOwner[addr], addr})
+	}
+	for i := 0; i < len(orphans); i += (len(orphans) + maxOrphans - 1) / maxOrphans {
+		trials = append(trials, orphans[i])
+	}
+	return trials, nil
+}
+
+// trialKeysOfCluster returns a new key for each range of slots.
+func (s *RedisStore) trialKeysOfCluster() []string {
+	keys := make([]string, clusterSlots/slotsOfTrial)
+	for found := 0; found < len(keys); {
+		key := newTrialKey()
+		if at := s.slotOf(key) / slotsOfTrial; keys[at] == "" {
+			keys[at] = key
+			found++
+		}
+	}
+	return keys
+}
+
+// try makes each kind of call once, and tells all rights that are missing.
+func (s *RedisStore) try(ctx context.Context, t trial) error {
+	var lacking []string
+	denied := false
+	note := func(err error, mayMiss ...string) error {
+		v := s.verdictOf(ctx, t.addr, err)
+		denied = denied || v.denied
+		lacking = append(lacking, v.rights...)
+		if slices.Contains(mayMiss, v.unknown) {
+			return nil
+		}
+		return v.err
+	}
+	// By EVAL, which a server that has just started needs, and one that knows the script does not.
+	if err := note(s.tryCommands(ctx, rueidis.NewLuaScriptNoSha(trialScript), t)); err != nil {
+		return err
+	}
+	// Some proxies and stand-ins know no commands to peek: then only that fails.
+	if err := note(s.tryCommands(ctx, rueidis.NewLuaScriptReadOnlyNoSha(trialScript), t), "EVAL_RO"); err != nil {
+		return err
+	}
+	req := Request{Key: t.key, Limits: trialLimits(1), Cost: 1}
+	d, err := s.Take(ctx, req)
+	if err := note(err); err != nil {
+		return err
+	}
+	peek := req
+	peek.Peek = true
+	_, err = s.Take(ctx, peek)
+	if err := note(err, "EVAL_RO", "EVALSHA_RO"); err != nil {
+		return err
+	}
+	if err := note(s.Refund(ctx, t.key, d)); err != nil {
+		return err
+	}
+	if err := note(s.Reset(ctx, t.key, req.Limits)); err != nil {
+		return err
+	}
+	switch {
+	case denied:
+		return lackingRights(t.addr, lacking)
+	case !d.Allowed:
+		return newSetupError(t.addr, "it refused a key that nobody has used: "+resemblesRedis)
+	}
+	return nil
+}
+
+// tryCommands runs trial.lua.
+func (s *RedisStore) tryCommands(ctx context.Context, script *rueidis.Lua, t trial) error {
+	var failed []string
+	err := s.bounded(ctx, func(ctx context.Context) (err error) {
+		failed, err = script.Exec(ctx, s.client, []string{redisKey(s.prefix, t.key, trialLimit)}, nil).AsStrSlice()
+		return err
+	})
+	var errs commandErrors
+	for i := 0; i+1 < len(failed); i += 2 {
+		errs = append(errs, commandError{failed[i], failed[i+1]})
+	}
+	if err == nil && len(errs) > 0 {
+		return errs
+	}
+	return err
+}
+
+// joinDistinct joins errors, of those with the same text one.
+func joinDistinct(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() })...)
+}
