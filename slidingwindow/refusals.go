@@ -20,13 +20,12 @@ const (
 // refusals are what Redis refused lately. They are hints: whether one still stands is for
 // stillRefused to find out, and to lose one costs a command.
 type refusals struct {
-	shards     [refusalShards]refusalShard
-	quietUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
+	shards      [refusalShards]refusalShard
+	pausedUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
 }
 
 // refusalShard has the refusals of some of the keys. When the young ones have become many, or
-// enough time has passed, they become the old ones, which are then forgotten: so a flood of
-// keys does not stay.
+// some time has passed, they become the old ones, which are then forgotten: so no flood stays.
 type refusalShard struct {
 	mu         sync.Mutex
 	young, old generation

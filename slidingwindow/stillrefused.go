@@ -2,7 +2,6 @@ package slidingwindow
 
 import (
 	"context"
-	"math"
 	"strings"
 	"time"
 
@@ -40,8 +39,8 @@ type attempt struct {
 //
 // The Decision is the zero one if Redis must decide. The error is final: there is no time left.
 func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, attempt, error) {
-	looked := time.Since(started)
-	if int64(looked) < s.refused.quietUntil.Load() {
+	looked := int64(time.Since(started))
+	if looked < s.refused.pausedUntil.Load() {
 		return Decision{}, attempt{}, nil
 	}
 	a := attempt{shard: s.refused.shard(req.Key)}
@@ -50,7 +49,7 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 	if r == nil || a.sent.Before(r.at) || !a.sent.Before(r.until) {
 		return Decision{}, a, nil
 	}
-	if int64(looked)-r.looked.Load() < int64(unlooked) {
+	if looked-r.looked.Load() < int64(unlooked) {
 		return r.decision(a.sent), a, nil
 	}
 	// A client that has lost its connection makes all who come wait until it has another,
@@ -67,15 +66,15 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 	switch {
 	case err != nil || len(reply) == 0:
 		if e, answered := rueidis.IsRedisErr(err); answered && !e.IsNoScript() {
-			s.refused.quietUntil.Store(int64(looked + cacheTrust)) // this user must not ask, say
+			s.refused.pausedUntil.Store(looked + int64(cacheTrust)) // this user must not ask, say
 		}
 	case &reply[0] == r.told:
-		r.looked.Store(int64(looked))
+		r.looked.Store(looked)
 		return r.decision(a.sent), a, nil
 	case result.IsCacheHit():
 		a.told = &reply[0] // to another call, nobody knows when; but before Redis decides now
-	case result.CachePXAT() <= 0:
-		s.refused.quietUntil.Store(math.MaxInt64) // the client has no cache
+	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
+		s.refused.pausedUntil.Store(looked + int64(cacheTrust))
 	default:
 		if d := s.renewed(r, reply); d.Reason == ReasonLimited {
 			// A client may send what only reads to a replica, which has a clock of its own:
