@@ -89,6 +89,13 @@ bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to 
 	$(GO) build -C $(BENCHMARK) -buildvcs=false -o ../../bin/benchmark .
 	cd $(BENCHMARK) && exec ../../bin/benchmark $(BENCHFLAGS)
 
+.PHONY: instructions
+instructions: ## count redis-server's instructions a decision; CHECK=1 to compare
+	@$(INSTALL) redis
+	@$(INSTALL) valgrind
+	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
+	@exec bin/instructions $(if $(CHECK),-check)
+
 # Apart from the others, because it builds what is compared with, and all that this needs.
 .PHONY: bench-check
 bench-check: ## check and test what make bench runs

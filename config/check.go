@@ -22,7 +22,9 @@ const (
 	portRule    = "1 to 65535"
 	prefixRule  = "1 to 64 printable ASCII characters other than the space, { and }"
 	timeoutRule = "1ms or more, such as 250ms"
-	trueOrFalse = "true or false"
+
+	lifetimeRule = "1s or more, such as 1m"
+	trueOrFalse  = "true or false"
 
 	onFailureRule = "closed, open or fallback"
 	instancesRule = "1 to 1000000"
@@ -44,7 +46,7 @@ func (s *settings) config() *Config {
 	c := &Config{
 		Port: defaultPort,
 		Redis: Redis{
-			Prefix: defaultPrefix, Timeout: defaultTimeout, OnFailure: guard.Closed,
+			Prefix: defaultPrefix, Timeout: defaultTimeout, ConnectionLifetime: defaultLifetime, OnFailure: guard.Closed,
 		},
 		Limits: map[string]Limit{},
 	}
@@ -78,6 +80,12 @@ func (s *settings) config() *Config {
 	}
 	if batches, ok := s.within(keyBatchesInFlight, maxBatchesInFlight, batchesInFlightRule); ok {
 		c.Redis.BatchesInFlight = batches
+	}
+	if lifetime, ok := s.duration(keyLifetime, lifetimeRule); ok {
+		if lifetime < time.Second {
+			s.invalid(keyLifetime, "", lifetimeRule)
+		}
+		c.Redis.ConnectionLifetime = lifetime
 	}
 	s.onFailure(&c.Redis)
 	c.Redis.URL = s.url()

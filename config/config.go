@@ -21,6 +21,8 @@ const (
 	defaultPort    = 8080
 	defaultPrefix  = "rl"
 	defaultTimeout = 250 * time.Millisecond
+
+	defaultLifetime = time.Minute
 )
 
 // Config is a checked configuration. Make one with [Load].
@@ -130,6 +132,11 @@ type Redis struct {
 	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
 	Timeout time.Duration
 
+	// ConnectionLifetime bounds the life of each connection: 1s or more. Then the client
+	// connects again, to where the address leads by then, and no call fails by it. So an old
+	// master that still takes writes is left after that time. Defaults to 1m.
+	ConnectionLifetime time.Duration
+
 	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
 	// [Redis.Open]: guard.Closed, guard.Open or guard.Fallback, which decides in this process.
 	// Defaults to guard.Closed.
@@ -191,6 +198,7 @@ func (r Redis) InMemory() bool {
 func (r Redis) server() *server {
 	s := *r.URL.open()
 	s.decision = r.Timeout
+	s.lifetime = r.ConnectionLifetime
 	s.files = r.tlsFiles()
 	if r.Username != "" {
 		s.username = r.Username

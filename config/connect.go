@@ -29,7 +29,9 @@ var (
 //
 // The client's connections are logged to r.Logger, for each address: "redis connected"
 // at level Info for the first one, "redis connection failed" at Warn when one cannot
-// be made or breaks, once until it works again, and "redis reconnected" at Info then.
+// be made or breaks, once until it works again, and "redis reconnected" at Info then. "redis
+// refuses, connecting again" at Warn, once a minute at most, is about a server that may be the
+// wrong one; see package redisconn.
 func (r Redis) Connect(ctx context.Context) (rueidis.Client, error) {
 	if r.URL.open == nil {
 		return nil, errRequired

@@ -22,6 +22,7 @@
 //	redis.password           REDIS_PASSWORD                     a text
 //	redis.prefix             REDIS_PREFIX             rl        1 to 64 printable ASCII characters other than the space, { and }
 //	redis.timeout            REDIS_TIMEOUT            250ms     1ms or more
+//	redis.connection_lifetime  REDIS_CONNECTION_LIFETIME  1m  1s or more
 //	redis.on_failure         REDIS_ON_FAILURE         closed    closed, open or fallback; see Redis.Open
 //	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
 //	redis.batch_size         REDIS_BATCH_SIZE                   1 to 10000; not set, it is as in slidingwindow.RedisConfig
@@ -163,6 +164,13 @@
 // default user or for redis.sentinel_username. With rediss both speak TLS, unless
 // redis.sentinel_tls says otherwise of the sentinels.
 //
+// # Connections
+//
+// A connection ends when the server sends what no command asked for, or refuses to decide; see
+// package redisconn, which the connections are made with. No connection lives longer than
+// redis.connection_lifetime. The client then connects again, to where the address leads by
+// then; no call fails by that bound.
+//
 // # TLS
 //
 // With rediss and valkeys the server's certificate must be signed by an authority of
@@ -176,7 +184,7 @@
 //
 // The user of the URL needs no more than these rights, rl being redis.prefix:
 //
-//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore +client|tracking +client|caching +cluster|slots +info +ping
+//	ACL SETUSER limiter on >password ~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pexpire +unlink +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zscore +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping
 //
 // In a cluster it needs these as well, or calls for a slot that is being moved fail:
 //
@@ -190,8 +198,9 @@
 //
 //	ACL SETUSER limiter on >password &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
 //
-// Another database than 0 needs +select, FIPS 140 mode +script|load. From Redis 7.2 on,
-// +client|setinfo keeps ACL LOG clean.
+// Another database than 0 needs +select, FIPS 140 mode +script|load. Of +cluster|slots and
+// +cluster|shards one is used: the first up to version 7 of Redis and Valkey, the second from 8
+// on. Where there is no cluster it is asked once at the start, and its answer then is an error.
 //
 // Without a right, Open fails, and says which one it is. If it is taken away later, the calls that
 // need it fail with slidingwindow.ErrStoreUnavailable. Two are missed by nobody but their users: without

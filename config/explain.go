@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 var errNotRedis = errors.New("it does not speak the protocol of redis")
@@ -117,6 +119,8 @@ func (s *server) reason(addr string, err error, within time.Duration) string {
 	switch {
 	case isReply:
 		return s.words(addr, reply)
+	case errors.Is(err, redisconn.ErrProtocol):
+		return strings.TrimPrefix(redisconn.ErrProtocol.Error(), "redisconn: ")
 	case errors.As(err, &file):
 		return file.Error()
 	case isTimeout(err) && within > 0:

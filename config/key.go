@@ -13,6 +13,7 @@ const (
 	keyPrefix  = "redis.prefix"
 	keyTimeout = "redis.timeout"
 
+	keyLifetime  = "redis.connection_lifetime"
 	keyOnFailure = "redis.on_failure"
 	keyInstances = "redis.instances"
 
@@ -55,7 +56,7 @@ const (
 
 var (
 	plainKeys = []string{
-		keyHost, keyPort, keyURL, keyUsername, keyPassword, keyPrefix, keyTimeout, keyOnFailure, keyInstances,
+		keyHost, keyPort, keyURL, keyUsername, keyPassword, keyPrefix, keyTimeout, keyLifetime, keyOnFailure, keyInstances,
 		keyBatchSize, keyBatchesInFlight, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
 		keySentinelUser, keySentinelPassword, keySentinelTLS,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,

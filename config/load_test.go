@@ -16,7 +16,7 @@ import (
 )
 
 // known ends the error for a key that resembles none.
-const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.client_cache, redis.skip_verify, " +
+const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.connection_lifetime, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.client_cache, redis.skip_verify, " +
 	"redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, redis.sentinel_tls, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
 	"client.ipv6_prefix, client.key_secret, client.trusted_proxies, client.proxy_header, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.shadow"
 
@@ -55,6 +55,7 @@ func TestLoadDefaults(t *testing.T) {
 	assert.Equal(t, 8080, c.Port)
 	assert.Equal(t, "rl", c.Redis.Prefix)
 	assert.Equal(t, 250*time.Millisecond, c.Redis.Timeout)
+	assert.Equal(t, time.Minute, c.Redis.ConnectionLifetime)
 	assert.True(t, c.Redis.InMemory())
 	assert.Nil(t, c.Redis.Logger)
 	assert.NotNil(t, c.Limits)
@@ -186,6 +187,9 @@ func TestLoadRefuses(t *testing.T) {
 		"prefix long":        {env: []string{"REDIS_PREFIX=" + long}, want: `redis.prefix (REDIS_PREFIX in the environment) is "` + long[:64] + `..."; ` + prefixRule},
 		"prefix not ASCII":   {env: []string{"REDIS_PREFIX=é"}, want: `redis.prefix (REDIS_PREFIX in the environment) is "\u00e9"; ` + prefixRule},
 		"prefix number":      {yaml: "redis: {prefix: 5}", want: `redis.prefix (config.yaml) is 5: a text is needed; ` + prefixRule},
+		"lifetime zero":      {env: []string{"REDIS_CONNECTION_LIFETIME=0s"}, want: `redis.connection_lifetime (REDIS_CONNECTION_LIFETIME in the environment) is "0s"; allowed: 1s or more, such as 1m`},
+		"lifetime small":     {yaml: "redis: {connection_lifetime: 999ms}", want: `redis.connection_lifetime (config.yaml) is "999ms"; allowed: 1s or more, such as 1m`},
+		"lifetime no unit":   {yaml: "redis: {connection_lifetime: 60}", want: `redis.connection_lifetime (config.yaml) is 60: a duration needs a unit; allowed: 1s or more, such as 1m`},
 		"timeout no unit":    {env: []string{"REDIS_TIMEOUT=250"}, want: `redis.timeout (REDIS_TIMEOUT in the environment) is "250": a duration needs a unit; allowed: 1ms or more, such as 250ms`},
 		"timeout number":     {yaml: "redis: {timeout: 250}", want: `redis.timeout (config.yaml) is 250: a duration needs a unit; allowed: 1ms or more, such as 250ms`},
 		"timeout zero":       {env: []string{"REDIS_TIMEOUT=0s"}, want: `redis.timeout (REDIS_TIMEOUT in the environment) is "0s"; allowed: 1ms or more, such as 250ms`},

@@ -10,6 +10,9 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 // monitor dials for the client and watches its connections: to log when an address
@@ -37,7 +40,13 @@ type node struct {
 	// episode counts the failures, so that a connection made before the last one
 	// does not count as one more when it breaks late.
 	episode int
+	cluster bool      // is one of a cluster, by its reply to the login
+	left    time.Time // when a connection was last closed because the server refused
 }
+
+// Of servers that refuse, and to which new connections lead again and again, one record is
+// enough in such a time.
+const refusedEvery = time.Minute
 
 func newMonitor(s *server, logger *slog.Logger) *monitor {
 	return &monitor{server: s, logger: logger, nodes: map[string]*node{}, conns: map[*watchedConn]struct{}{}, giveUp: make(chan struct{})}
@@ -81,7 +90,7 @@ func (m *monitor) watch(addr string, conn net.Conn) (net.Conn, error) {
 		_ = conn.Close()
 		return nil, errGaveUp
 	}
-	c := &watchedConn{Conn: conn, monitor: m, addr: addr, episode: m.node(addr).episode}
+	c := &watchedConn{Conn: redisconn.Wrap(conn), monitor: m, addr: addr, episode: m.node(addr).episode}
 	m.conns[c] = struct{}{}
 	return c, nil
 }
@@ -133,6 +142,19 @@ func (m *monitor) markDown(addr string, conn *watchedConn, err error) {
 	}
 }
 
+// markLeft notes that a connection ends because the server refuses. The address is not down.
+func (m *monitor) markLeft(addr string, err error) {
+	m.mu.Lock()
+	n := m.node(addr)
+	again := time.Since(n.left) < refusedEvery
+	n.left = time.Now()
+	quiet := m.ended || again
+	m.mu.Unlock()
+	if !quiet {
+		m.logger.Warn("redis refuses, connecting again", "addr", addr, "error", err)
+	}
+}
+
 // end closes all connections and refuses new ones, so that a client that nobody waits
 // for any more ends soon.
 func (m *monitor) end() {
@@ -166,6 +188,10 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 		c.answered.Store(true)
 		c.firstAnswer(b[:n])
 	}
+	if errors.Is(err, redisconn.ErrWrongServer) {
+		c.monitor.markLeft(c.addr, err)
+		return n, err
+	}
 	// A timeout of an answered connection is that of one call, and no verdict on the
 	// server: the client dials again, and that decides.
 	if err != nil && !c.closed.Load() && (!c.answered.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -185,6 +211,9 @@ func (c *watchedConn) Write(b []byte) (int, error) {
 }
 
 func (c *watchedConn) markDown(err error) {
+	if errors.Is(err, redisconn.ErrProtocol) && !c.answered.Load() {
+		err = errNotRedis
+	}
 	if !c.answered.Load() && !isTimeout(err) {
 		err = &unansweredError{err}
 	}
@@ -194,14 +223,17 @@ func (c *watchedConn) markDown(err error) {
 // firstAnswer judges the reply to the login, which opens every connection.
 func (c *watchedConn) firstAnswer(b []byte) {
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
-	switch {
-	case line[0] == '-':
+	if line[0] == '-' {
 		c.monitor.markDown(c.addr, c, refusal(line[1:]))
-	case !bytes.ContainsAny(line[:1], "+:$*%~#_,(!=>|"):
-		c.monitor.markDown(c.addr, c, errNotRedis)
-	default:
-		c.monitor.markUp(c.addr)
+		return
 	}
+	// HELLO tells it without any right, which INFO does not; Valkey names it otherwise there.
+	if bytes.Contains(b, []byte("$4\r\nmode\r\n$7\r\ncluster\r\n")) {
+		c.monitor.mu.Lock()
+		c.monitor.node(c.addr).cluster = true
+		c.monitor.mu.Unlock()
+	}
+	c.monitor.markUp(c.addr)
 }
 
 // Close implements net.Conn.

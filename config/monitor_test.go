@@ -90,3 +90,16 @@ func TestReasonsOfOurOwnSideAreShownAsTheyAre(t *testing.T) {
 		assert.Contains(t, failure.Error(), text)
 	}
 }
+
+// A server that goes on refusing is connected to once a second, and is not down.
+func TestMonitorLogsOnceThatAServerRefuses(t *testing.T) {
+	t.Parallel()
+	m, out := newLoggedMonitor()
+	m.markUp(someAddr)
+	for range 3 {
+		m.markLeft(someAddr, errors.New("READONLY"))
+		m.markUp(someAddr)
+	}
+	assert.Equal(t, 1, strings.Count(out.String(), "redis refuses, connecting again"))
+	assert.NotContains(t, out.String(), "reconnected")
+}

@@ -57,6 +57,13 @@ func (s *server) replyTimeout() time.Duration {
 	return max(defaultWriteTimeout, 2*s.decision)
 }
 
+func (s *server) connectionLifetime() time.Duration {
+	if s.lifetime > 0 {
+		return s.lifetime
+	}
+	return defaultLifetime
+}
+
 // option is the client's option, without its dial function.
 func (s *server) option() rueidis.ClientOption {
 	option := rueidis.ClientOption{
@@ -70,6 +77,11 @@ func (s *server) option() rueidis.ClientOption {
 		AlwaysRESP2:      s.resp2,
 		DisableCache:     s.noCache || s.resp2, // the cache needs RESP3
 		DisableRetry:     s.noRetry,
+		ConnLifetime:     s.connectionLifetime(),
+
+		// Else each connection of Redis 7.2 and later is denied two commands, which fill its
+		// ACL LOG, or the user needs one more right for nothing.
+		ClientSetInfo: rueidis.DisableClientSetInfo,
 
 		// A store has a connection for each batch under way, 2 to 32. They are closed when they
 		// are no longer needed. The client's own default is 1 MiB of buffers for each, and room

@@ -52,6 +52,7 @@ type server struct {
 	loginApart                         bool // the password is
 	sentinelTLS                        bool
 	decision                           time.Duration // how long one may take
+	lifetime                           time.Duration // of a connection; 0 stands for the default
 	files                              tlsFiles
 	sentinelUsername, sentinelPassword string
 }

@@ -22,10 +22,13 @@ var (
 	lowestValkey = version{7, 2}
 )
 
-// checkServers reports the nodes that are too old, and those of a cluster that was not seen. A node that does not tell its
-// version, because it is a proxy, or away, or INFO is not permitted, gets the benefit
-// of the doubt.
+// checkServers reports the nodes that are too old, and a cluster that cannot be used. A node
+// that does not tell its version, because it is a proxy, or away, or INFO is not permitted,
+// gets the benefit of the doubt.
 func (m *monitor) checkServers(ctx context.Context, client rueidis.Client) error {
+	if err := m.checkCluster(ctx, client); err != nil {
+		return err
+	}
 	nodes := client.Nodes()
 	addrs := slices.Sorted(maps.Keys(nodes))
 	errs := make([]error, len(addrs))
@@ -41,18 +44,37 @@ func (m *monitor) checkServers(ctx context.Context, client rueidis.Client) error
 				m.logger.Debug("redis version unknown", "addr", addr, "error", m.server.reason(addr, err, 0))
 				return
 			}
-			fields := infoFields(info)
-			if given, unsupported := tooOld(fields); unsupported {
+			if given, unsupported := tooOld(infoFields(info)); unsupported {
 				errs[i] = fmt.Errorf("redis at %s is version %s; allowed: Redis 7.0 or later, or Valkey 7.2 or later", addr, given)
-			}
-			// The client takes a node that does not tell its slots for a lone server.
-			if fields["redis_mode"] == "cluster" && client.Mode() == rueidis.ClientModeStandalone {
-				errs[i] = fmt.Errorf("redis at %s is a node of a cluster, and the user may not ask for its slots; allowed: a user with the right +cluster|slots", addr)
 			}
 		}()
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// checkCluster reports a cluster without slots, and one that the client takes for a lone
+// server, as it does with a node that does not tell its slots: calls for the keys of other
+// nodes would fail.
+func (m *monitor) checkCluster(ctx context.Context, client rueidis.Client) error {
+	all := strings.Join(m.server.addrs, ", ")
+	if client.Mode() == rueidis.ClientModeCluster {
+		// A PING of the node that has the slot of this text; without one it is not sent.
+		err := client.Do(ctx, client.B().Arbitrary("PING").Keys("slot").Build()).Error()
+		if errors.Is(err, rueidis.ErrNoSlot) {
+			m.outage = true // it may be in the making
+			return fmt.Errorf("redis at %s is a cluster that has not given all of its slots to nodes: see redis-cli --cluster check", all)
+		}
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, addr := range m.order {
+		if m.nodes[addr].cluster {
+			return fmt.Errorf("redis at %s is a node of a cluster, and the user may not ask for its slots; allowed: a user with the rights +cluster|slots and, for Redis or Valkey 8 and later, +cluster|shards", addr)
+		}
+	}
+	return nil
 }
 
 // infoFields are the names and values in the reply to INFO.

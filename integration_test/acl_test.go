@@ -22,14 +22,25 @@ import (
 
 // The rights that package config documents.
 var (
-	rightsOfAll = strings.Fields("~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pttl +pexpire +unlink" +
-		" +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zremrangebyscore +zscore" +
-		" +client|tracking +client|caching +cluster|slots +info +ping")
+	rightsOfAll = strings.Fields("~rl:* +evalsha +eval +evalsha_ro +eval_ro +time +pexpire +unlink" +
+		" +zadd +zcard +zcount +zrange +zrem +zremrangebyrank +zscore" +
+		" +client|tracking +client|caching +cluster|slots +cluster|shards +info +ping")
 	rightsInCluster     = []string{"+asking"}
 	rightsUnderSentinel = []string{"+role"}
 	rightsAtSentinels   = strings.Fields("&+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot" +
 		" +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping")
 )
+
+// rightsOfAllAt are those of the rights of all that the server's version needs.
+func rightsOfAllAt(t *testing.T, server *redisserver.Server) []string {
+	t.Helper()
+	unused := "+cluster|shards"
+	words := strings.Fields(run(t, server, "hello", "3"))
+	if version := words[slices.Index(words, "version")+1]; version[1] != '.' || version[0] >= '8' {
+		unused = "+cluster|slots"
+	}
+	return slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool { return right == unused })
+}
 
 // Every kind of command is refused to a new user.
 func setUser(t *testing.T, server *redisserver.Server, rights []string) {
@@ -55,19 +66,6 @@ func denied(t *testing.T, server *redisserver.Server) error {
 
 func forgetScripts(ctx context.Context, server *redisserver.Server) error {
 	_, err := server.Do(ctx, "script", "flush")
-	return err
-}
-
-// leaveRefunded makes a log as a refund leaves it when the server's clock was set back before
-// it: with a hit that stays until the clock has passed it, as it has by now.
-func leaveRefunded(ctx context.Context, server *redisserver.Server, log string) error {
-	const script = `local now = redis.call('TIME')
-		local hit = (now[1] - 1) * 1000000 + now[2]
-		local low = hit % 281474976710656
-		redis.call('ZADD', KEYS[1], '-0.5', 'extra', '0.0' .. string.format('%016.0f', hit),
-			struct.pack('>I2I4', math.floor(low / 4294967296), low % 4294967296))
-		redis.call('PEXPIRE', KEYS[1], 10000)`
-	_, err := server.Do(ctx, "eval", script, "1", log)
 	return err
 }
 
@@ -128,11 +126,6 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 		if err := forgetScripts(ctx, server); err != nil {
 			return err
 		}
-		if i == 1 {
-			if err := leaveRefunded(ctx, server, "rl:{"+key+"}:"+limits[0].Name); err != nil {
-				return err
-			}
-		}
 		for _, units := range []int64{1, 1, 3, 2} {
 			d, err := limiter.AllowN(ctx, key, units)
 			if err != nil {
@@ -152,9 +145,16 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 			}
 		}
 		if i == 0 {
+			for range 3 {
+				if _, err := limiter.Allow(ctx, "single units"); err != nil {
+					return fmt.Errorf("allow: %w", err)
+				}
+			}
 			time.Sleep(250 * time.Millisecond) // some have left the windows, and are trimmed
-			if _, err := limiter.Allow(ctx, key); err != nil {
-				return fmt.Errorf("allow after the window: %w", err)
+			for _, key := range []string{key, "single units"} {
+				if _, err := limiter.Allow(ctx, key); err != nil {
+					return fmt.Errorf("allow after the window: %w", err)
+				}
 			}
 		}
 		if err := limiter.Reset(ctx, key); err != nil {
@@ -205,7 +205,7 @@ func TestFewestRights(t *testing.T) {
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
-	tryRights(t, rightsOfAll, func(rights []string) error {
+	tryRights(t, rightsOfAllAt(t, server), func(rights []string) error {
 		setUser(t, server, rights)
 		return errors.Join(everyCall(t.Context(), server, "REDIS_URL=redis://limiter:s3cret@"+server.Addr()), denied(t, server))
 	})
@@ -274,12 +274,19 @@ func TestFewestRightsInCluster(t *testing.T) {
 		return err
 	})
 
-	// Without that right of all the client takes the node for a lone one.
-	for _, node := range cluster.Nodes {
-		setUser(t, node, slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool { return right == "+cluster|slots" }))
+	// Without that right of all the client takes the node for a lone one, whether or not it may
+	// ask it what it is.
+	for _, withoutToo := range []string{"", "+info"} {
+		for _, node := range cluster.Nodes {
+			setUser(t, node, slices.DeleteFunc(slices.Clone(rightsOfAll), func(right string) bool {
+				return strings.HasPrefix(right, "+cluster") || right == withoutToo
+			}))
+		}
+		for _, end := range []string{"", "?protocol=2"} {
+			_, err = connectTo(t.Context(), "REDIS_URL=redis://limiter:s3cret@"+cluster.Addrs()[0]+end)
+			assert.EqualError(t, err, "redis at "+cluster.Addrs()[0]+" is a node of a cluster, and the user may not ask for its slots; allowed: a user with the rights +cluster|slots and, for Redis or Valkey 8 and later, +cluster|shards")
+		}
 	}
-	_, err = connectTo(t.Context(), "REDIS_URL=redis://limiter:s3cret@"+cluster.Addrs()[0])
-	assert.EqualError(t, err, "redis at "+cluster.Addrs()[0]+" is a node of a cluster, and the user may not ask for its slots; allowed: a user with the right +cluster|slots")
 }
 
 func TestFewestRightsUnderSentinel(t *testing.T) {
@@ -299,7 +306,7 @@ func TestFewestRightsUnderSentinel(t *testing.T) {
 	}
 	setUser(t, sentinel, rightsAtSentinels)
 	tryRights(t, rightsUnderSentinel, func(rights []string) error {
-		setUser(t, master, slices.Concat(rights, rightsOfAll))
+		setUser(t, master, slices.Concat(rights, rightsOfAllAt(t, master)))
 		return try()
 	})
 	setUser(t, master, slices.Concat(rightsUnderSentinel, rightsOfAll))
@@ -318,4 +325,20 @@ func TestRightsAreDocumented(t *testing.T) {
 	for _, rights := range [][]string{rightsOfAll, rightsInCluster, rightsUnderSentinel, rightsAtSentinels} {
 		assert.Contains(t, text, strings.Join(rights, " "))
 	}
+}
+
+// A cluster that is not made yet is none that can be used.
+func TestClusterWithoutSlotsIsNotConnectedTo(t *testing.T) {
+	t.Parallel()
+	node := startServer(t, "--cluster-enabled", "yes", "--cluster-port", redisserver.FreePort)
+	_, err := connectTo(t.Context(), "REDIS_URL="+node.URL())
+	require.EqualError(t, err, "redis at "+node.Addr()+" is a cluster that has not given all of its slots to nodes: see redis-cli --cluster check")
+	run(t, node, "cluster", "addslotsrange", "0", "16383")
+	require.Eventually(t, func() bool {
+		client, err := connectTo(t.Context(), "REDIS_URL="+node.URL())
+		if err == nil {
+			client.Close()
+		}
+		return err == nil
+	}, patience, poll)
 }

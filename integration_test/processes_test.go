@@ -225,16 +225,12 @@ func readLog(t *testing.T, client rueidis.Client, key string) []storetest.Hit {
 	require.NoError(t, err)
 	hits := make([]storetest.Hit, 0, len(entries))
 	for _, entry := range entries {
-		if entry.Member == "extra" {
-			continue
+		if entry.Score < 0 {
+			continue // the header
 		}
 		units := int64(1)
-		suffix := entry.Member[6:]
-		if suffix != "" && suffix[0] >= 0x80 { // its number in the microsecond
-			suffix = suffix[2:]
-		}
-		if suffix != "" {
-			units, err = strconv.ParseInt(strings.TrimPrefix(suffix, "x"), 10, 64)
+		if text := entry.Member[7:]; text != "" {
+			units, err = strconv.ParseInt(text, 10, 64)
 			require.NoError(t, err)
 		}
 		hits = append(hits, storetest.Hit{At: time.Duration(entry.Score) * time.Microsecond, Units: units})

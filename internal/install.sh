@@ -5,6 +5,7 @@
 #   install.sh redis    redis-server and redis-cli 7.0 or later
 #   install.sh cc       a C compiler, which "go test -race" needs on Linux
 #   install.sh make     GNU make
+#   install.sh valgrind valgrind, which "make instructions" needs
 #
 # It ends with 0 if the program is here, else it says what to do and ends with 1. It
 # starts no service.
@@ -26,6 +27,7 @@ here() {
 	redis) redis_here ;;
 	cc) has gcc || has clang || has cc ;;
 	make) has make ;;
+	valgrind) has valgrind ;;
 	esac
 }
 
@@ -138,15 +140,16 @@ advice() {
 		say "  brew install redis (macOS); or start Docker; or set REDIS_URL=redis://host:6379"
 		;;
 	cc) say "install a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu), xcode-select --install (macOS)" ;;
+	valgrind) say "install valgrind: sudo apt-get install valgrind (Debian, Ubuntu)" ;;
 	make) say "install make: sudo apt-get install make (Debian, Ubuntu), xcode-select --install (macOS)" ;;
 	esac
 }
 
 thing=${1:-}
 case $thing in
-redis | cc | make) ;;
+redis | cc | make | valgrind) ;;
 *)
-	say "usage: install.sh redis|cc|make"
+	say "usage: install.sh redis|cc|make|valgrind"
 	exit 2
 	;;
 esac

@@ -1,447 +1,198 @@
--- decide.lua: decide a batch of calls. Each takes its cost from every limit of its key, or
--- from none; or only looks.
+-- decide.lua: decide a batch of calls. Each takes its cost from every limit of its key, or none.
 --
--- KEYS           the log of each limit of each call, a sorted set; all in one slot
--- ARGV[1]        mode: "take", or "peek" to write nothing
--- ARGV[2...]     runs of calls that are alike, each as
---                  calls  in this run, 1 or more
---                  times  how often each is made, 1 or more
---                  cost   units of each time, 1 or more
---                  n      limits of each call, then n times
---                    max     units of the limit
---                    window  of the limit, us
---                    ttl     time to live of its log, ms: twice its window, rounded up
--- RETURNS        the time (us), then for each call
---                  granted  how often it was allowed, or -1 and the text of an error
---                  n times  used (units, after this call), reset (us until the oldest
---                           counted hit leaves, 0 if there is none)
---                  n times, if it was refused in the end, retry (us until the cost fits, 0
---                           if this limit has room)
---                and for each hit whose receipt is not (time, 0, 1, ...), at the end:
---                  call, limit, hit (each from 0), its time (us), its number in that us
+-- KEYS     the log of each limit of each call, a sorted set; all in one slot
+-- ARGV     runs of calls that are alike, each as one text of big endian numbers
+--            kind   1 byte: "t" take now; "p" peek; "m" take as many of the times as fit, in one
+--                   entry; "l" take for now and ahead; "w" take for the earliest time that fits
+--                   and is not before the newest entry's, or refuse if that is after now and ahead
+--            ahead  7 bytes: us
+--            calls  4 bytes: in this run, 1 or more
+--            times  4 bytes: how often each is made, 1 or more; for "w" 1
+--            n      1 byte: limits of each call, then n times
+--              max     7 bytes: units of the limit
+--              window  7 bytes: of the limit, us
+--              cost    7 bytes: units of each time; 0 takes nothing and refuses nothing
+-- RETURNS  the time (us), then for each call
+--            granted  how often it was allowed, or would be, or -1 and an error
+--            n times  used (units, after this call), reset (us until the oldest hit leaves, or 0)
+--            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
+--            and that again for the other times, if some were granted and some were not
+--          and for each entry whose time is not the first value plus its hit
+--            call, limit, hit (each from 0), its time (us)
 --
--- A log holds one entry per allowed call. Its score is the time of the call (us). Its
--- member is the low 48 bits of that time, 6 bytes big endian. A hit that is not the first of
--- its microsecond has 32768 plus its number after them, 2 bytes; a call of several units has
--- "x<units>" at the end: so members sort by number. While there are such calls, a member
--- "extra" sorts first: its score is -0.5 less the units beyond one per entry.
+-- A log has one entry for each hit. Its score is the time of the hit (us). Its member is that
+-- time, 7 bytes big endian, and the units as text if they are not 1. A hit whose member is
+-- there already is written a microsecond later: an entry may lie ahead of the clock.
 --
--- If the clock is set back, entries ahead of it count and leave later, at their times.
+-- Rank 0 is the header. Its score is -1 less the units beyond one of all entries. Its member
+-- is "log1" if no entry has more than one unit, else "logn", and then, 7 bytes each,
+--   keep  the longest window (us) of the calls that were allowed within the last such window.
+--         A call counts by its own window; one of this window removes what has left it.
+--   next  the longest window since till was set, which keep will then be
+--   till  a hit later than this sets the time to live, to two windows, and keep and till
 --
--- refund.lua takes entries out. While the clock has not passed the time of one, a later
--- call could be given the same member, and be taken for it: then it stays until the clock
--- has passed it, with a score below 1, as one that has left the window. The last one of a
--- microsecond stands for all, so they are few. "extra" is there as long as they are.
---
--- For each call all is read before anything is written, because a script that fails does
--- not roll back. A refusal writes nothing. An error of one call is no other's. Not
--- idempotent: the Go side must not retry it.
+-- A call reads all before it writes. A refusal writes nothing. Not idempotent: never send it twice.
 
+local call, read = redis.call, struct.unpack
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local nowText = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%.0f', now)
-local now48 = now % 281474976710656
-local nowMember = struct.pack('>I2I4', math.floor(now48 / 4294967296), now48 % 4294967296)
+local nowMember = struct.pack('>I7', now)
+local nowScore = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%d', now)
+local ones, many = 0x6c6f6731, 0x6c6f676e -- "log1", "logn"
+local reply, size, late = {now, nil, nil, nil}, 1, nil
+-- Twelve values of each limit of a call. A log that is its only one is in locals, which is faster.
+local logs = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-local reply, size = {now, 0, 0, 0}, 1 -- size is that of the reply; a lone call needs no more
-local receipts -- nil while there are none
-
--- Decides a call of one unit on one limit of 1 or more, whose log has nothing unusual in it:
--- by far the most calls. Returns false, having written nothing, if it is not such a call; then
--- all is read anew, and what is wrong is told.
---
--- It reads the time of the oldest entry from its member, as Redis takes twice as long to give
--- a score. A sorted set that is none of ours gives years, or with windows of more than an hour
--- may not: there the score is compared, as it is of all that is removed.
---
--- It calls no function of ours: to make one takes a fair part of the time of a lone call.
-local function decideSimple(key, max, window, ttl)
-  local entries = redis.pcall('ZCARD', key)
-  local used, left, resets, lives = entries, 0, window, nil
-  if entries ~= 0 then
-    if type(entries) ~= 'number' then
-      return false
+-- Passes the entries from that rank that are not later than edge, and as many as have so
+-- many units. Returns the time of the next, that of the last, their number and their units.
+local function pass(key, rank, edge, need)
+  local first, units, size, last = rank, 0, 2, nil
+  while true do
+    local page = redis.call('ZRANGE', key, string.format('%d', rank), string.format('%d', rank + size - 1))
+    for i = 1, size do
+      local member = page[i]
+      local time = member and (#member > 6 and struct.unpack('>I7', member) or 0)
+      if not time or time > edge and units >= need then return time, last, rank - first, units end
+      rank, units, last = rank + 1, units + (tonumber(string.sub(member, 8)) or 1), time
     end
-    local long = window > 3600000000
-    local oldest = long and redis.call('ZRANGE', key, '0', '0', 'WITHSCORES') or redis.call('ZRANGE', key, '0', '0')
-    if not oldest[1] or #oldest[1] < 6 then
-      return false
-    end
-    local high, low = struct.unpack('>I2I4', oldest[1])
-    local time48 = high * 4294967296 + low
-    if long and time48 ~= oldest[2] % 281474976710656 then
-      return false
-    end
-    local age = (now48 - time48) % 281474976710656 -- years, if it is ahead of the clock
-    if age >= window then
-      left = redis.call('ZCOUNT', key, '-inf', string.format('%.0f', now - window))
-      if left == 0 or left > 8 then
-        return false
-      end
-      oldest = redis.call('ZRANGE', key, '0', tostring(left), 'WITHSCORES')
-      local kept = oldest[2 * left + 1]
-      if time48 ~= oldest[2] % 281474976710656 or kept and #kept < 6 then
-        return false
-      end
-      used, age = entries - left, 0
-      if kept then
-        high, low = struct.unpack('>I2I4', kept)
-        if high * 4294967296 + low ~= oldest[2 * left + 2] % 281474976710656 then
-          return false
-        end
-        age = now - oldest[2 * left + 2]
-      end
-    end
-    resets = window - age
-    if used >= max then
-      if used > max then
-        return false
-      end
-      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = 0, used, resets, resets
-      size = size + 4
-      return true
-    end
-    lives = redis.call('PTTL', key)
-    if lives < 0 then
-      return false -- a log has a time to live
-    end
-  end
-  -- The first write: a Redis that is out of memory or read-only refuses it.
-  if redis.pcall('ZADD', key, 'NX', nowText, nowMember) ~= 1 then
-    return false
-  end
-  if left > 0 then
-    redis.call('ZREMRANGEBYRANK', key, '0', tostring(left - 1))
-  end
-  if not lives or lives <= window / 1000 or lives > window / 500 + 1 then
-    redis.call('PEXPIRE', key, ttl)
-  end
-  -- This hit comes first if all others are ahead of the clock.
-  reply[size + 1], reply[size + 2], reply[size + 3] = 1, used + 1, math.min(resets, window)
-  size = size + 3
-  return true
-end
-
--- Returns the function that decides any call. What it is made of is made only when a call
--- needs it: to make it takes longer than to decide a simple one.
-local function general()
-  receipts = {}
-
-  -- Lua's own number formatting keeps 14 digits. A time has 16.
-  local function str(number)
-    return string.format('%.0f', number)
-  end
-
-  local function packTime(time)
-    time = time % 281474976710656
-    return struct.pack('>I2I4', math.floor(time / 4294967296), time % 4294967296)
-  end
-
-  -- A member is checked before what it belongs to is taken for a log. Returns the score.
-  local function check(member, score)
-    local high, low
-    if #member >= 6 then
-      high, low = struct.unpack('>I2I4', member)
-    end
-    if not high or high * 4294967296 + low ~= score % 281474976710656 then
-      error({err = 'FOREIGN the sorted set is not a log'})
-    end
-    return score
-  end
-
-  -- Keeps the time to live of a log between one and two windows.
-  local function keep(key, window, ttl)
-    local left = redis.call('PTTL', key)
-    if left <= window / 1000 or left > window / 500 + 1 then
-      redis.call('PEXPIRE', key, ttl)
-    end
-  end
-
-  local function say(value)
-    size = size + 1
-    reply[size] = value
-  end
-
-  -- The time of the entry of that rank.
-  local function at(key, rank)
-    local entry = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
-    return check(entry[1], tonumber(entry[2]))
-  end
-
-  -- The number of a hit in its microsecond.
-  local function numberOf(member)
-    local high, low = string.byte(member, 7, 8)
-    return low and high >= 128 and high * 256 + low - 32768 or 0
-  end
-
-  -- The number after those of the entries of that score.
-  local function nextNumber(key, score)
-    local last = redis.call('ZRANGE', key, score, score, 'BYSCORE', 'REV', 'LIMIT', 0, 1)[1]
-    return last and numberOf(last) + 1 or 0
-  end
-
-  -- The score of an entry that was refunded before the clock had passed it: less than 1, in
-  -- the order of their times.
-  local function refundedScore(time)
-    return '0.0' .. string.format('%016.0f', time)
-  end
-
-  local function units(member)
-    return tonumber(string.match(member, '^x(%d+)$', 7) or string.match(member, '^x(%d+)$', 9)) or 1
-  end
-
-  -- Calls visit(member, score) for the entries ranked from..to, in order, until it returns
-  -- true. Most visits end early, so the pages start small.
-  local function each(key, from, to, visit)
-    local page = 8
-    while from <= to do
-      local last = math.min(from + page - 1, to)
-      page = math.min(2 * page, 1024)
-      local entries = redis.call('ZRANGE', key, from, last, 'WITHSCORES')
-      for i = 1, #entries, 2 do
-        if visit(entries[i], entries[i + 1]) then
-          return
-        end
-      end
-      from = last + 1
-    end
-  end
-
-  -- What a log says:
-  --   entries  in all (with "extra", if there)
-  --   used     units in the window; only those of all entries until they are counted
-  --   left     entries that left the window, by rank from 0 (with "extra", if there); nil if
-  --            not counted yet, and there are some
-  --   oldest   time of the oldest entry in the window, if known
-  --   extra    units beyond one per entry still in the window; nil without a member "extra"
-  --   refunded entries that stay although they were refunded, from rank 1; only with extra
-  local function read(key, window)
-    local entries = redis.call('ZCARD', key)
-    local log = {key = key, window = window, entries = entries, used = entries, left = 0}
-    if entries == 0 then
-      return log
-    end
-    local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    local first = tonumber(oldest[2])
-    if first >= 1 then
-      check(oldest[1], first)
-      if first > now - window then
-        log.oldest = first
-      else
-        log.left = nil
-      end
-      return log
-    end
-    if oldest[1] ~= 'extra' then
-      error({err = 'FOREIGN the sorted set is not a log'}) -- "extra" comes before all else below 1
-    end
-    local newest = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
-    if tonumber(newest[2]) >= 1 then
-      check(newest[1], tonumber(newest[2]))
-    end
-    -- On a machine whose clock was never set, now may be less than window.
-    log.left = redis.call('ZCOUNT', key, '-inf', str(math.max(1, now - window)))
-    log.used = entries - log.left
-    log.extra = 0
-    log.refunded = redis.call('ZCOUNT', key, '(0', '(1')
-    if log.used < log.left then
-      each(key, log.left, entries - 1, function(member)
-        log.extra = log.extra + units(member) - 1
-      end)
-    else
-      log.extra = -first - 0.5
-      each(key, 1 + log.refunded, log.left - 1, function(member)
-        log.extra = log.extra - (units(member) - 1)
-      end)
-    end
-    log.used = log.used + log.extra
-    return log
-  end
-
-  -- Counts the entries that left the window.
-  local function count(log)
-    if not log.left then
-      log.left = redis.call('ZCOUNT', log.key, '-inf', str(now - log.window))
-      log.used = log.entries - log.left
-    end
-  end
-
-  -- The time at which `need` of the units in the window will have left it. The log is counted.
-  local function freed(log, need)
-    if not log.extra then
-      if need == 1 then
-        log.oldest = log.oldest or at(log.key, log.left)
-        return log.oldest + log.window
-      end
-      return at(log.key, log.left + need - 1) + log.window
-    end
-    local last
-    each(log.key, log.left, log.entries - 1, function(member, score)
-      last, need = check(member, tonumber(score)), need - units(member)
-      return need <= 0
-    end)
-    return last + log.window
-  end
-
-  -- How long until the oldest counted hit leaves; 0 if there is none. The log is counted.
-  local function reset(log)
-    return log.used > 0 and freed(log, 1) - now or 0
-  end
-
-  -- A number in that microsecond which no refunded entry has, nor one after it.
-  local function unused(log, time)
-    return (log.refunded or 0) > 0 and nextNumber(log.key, refundedScore(time)) or 0
-  end
-
-  -- Writes hits into the log of limit i, and notes their receipts if these are not as
-  -- expected. Of the log, only used is right afterwards.
-  local numbers = {} -- the next number in this microsecond, by key
-  local function write(log, run, i, hits)
-    local cost = run.cost
-    local at, score, member = now, nowText, nowMember
-    local suffix = cost > 1 and 'x' .. str(cost) or ''
-    for hit = 0, hits - 1 do
-      local number = numbers[log.key] or unused(log, at)
-      -- The first of these is the call's first write: a Redis that is out of memory or
-      -- read-only refuses it, and nothing has changed.
-      while number > 4095 or redis.call('ZADD', log.key, 'NX', score, member .. (number > 0 and struct.pack('>I2', 32768 + number) or '') .. suffix) == 0 do
-        if number <= 4095 then
-          number = math.max(number + 1, nextNumber(log.key, score))
-        else -- the microsecond is full
-          at = at + 1
-          score, member, number = str(at), packTime(at), unused(log, at)
-        end
-      end
-      numbers[log.key] = at == now and number + 1 or 4096
-      if at ~= now or number ~= hit then
-        receipts[#receipts + 1] = {i - 1, hit, at, number}
-      end
-    end
-
-    local first, kept = 0, 0
-    if log.extra then
-      if log.refunded > 0 then
-        kept = log.refunded - redis.call('ZREMRANGEBYSCORE', log.key, '(0', '(' .. refundedScore(now))
-        log.left = log.left - (log.refunded - kept)
-      end
-      first = 1 + kept
-    end
-    if log.left > first then
-      redis.call('ZREMRANGEBYRANK', log.key, first, log.left - 1)
-    end
-    if log.extra or cost > 1 then
-      local extra = (log.extra or 0) + hits * (cost - 1)
-      if extra + kept > 0 then
-        redis.call('ZADD', log.key, string.format('%.1f', -extra - 0.5), 'extra')
-      else
-        redis.call('ZREM', log.key, 'extra')
-      end
-    end
-    log.used = log.used + hits * cost
-
-    keep(log.key, run.windows[i], run.ttls[i])
-  end
-
-  -- Decides any call, `times` times.
-  return function(keys, run)
-    local cost, hits = run.cost, run.times
-    local logs = {}
-    for i, key in ipairs(keys) do
-      local log = read(key, run.windows[i])
-      logs[i] = log
-      count(log)
-      local max = run.maxs[i]
-      if log.used + cost * hits > max then
-        hits = cost > max and 0 or math.min(hits, math.max(0, math.floor((max - log.used) / cost)))
-      end
-    end
-    local resets = {}
-    if hits > 0 and not run.peek then
-      for i, log in ipairs(logs) do
-        -- The hits to be written come first if all others are ahead of the clock.
-        resets[i] = log.used > 0 and math.min(reset(log), log.window) or log.window
-      end
-      for i, log in ipairs(logs) do
-        write(log, run, i, hits)
-      end
-    end
-    say(hits)
-    local refused = hits < run.times
-    for i, log in ipairs(logs) do
-      if refused and resets[i] then
-        log = read(log.key, log.window)
-        logs[i] = log
-      end
-      if refused then
-        count(log)
-      end
-      say(log.used)
-      say(resets[i] or reset(log))
-    end
-    if refused then
-      for i, log in ipairs(logs) do
-        local need = log.used + cost - run.maxs[i]
-        if cost > run.maxs[i] then
-          say(log.window)
-        elseif need > 0 then
-          say(freed(log, need) - now)
-        else
-          say(0)
-        end
-      end
-    end
+    size = math.min(4 * size, 1024)
   end
 end
 
-local decide
-local arg, key, call = 2, 1, 0
-while ARGV[arg] do
-  local n = tonumber(ARGV[arg + 3])
-  local max, window, ttl = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), ARGV[arg + 6]
-  local simple = n == 1 and ARGV[arg + 1] == '1' and ARGV[arg + 2] == '1' and ARGV[1] == 'take'
-    and max > 0 and window < 140737488355328
-  local run
-  for _ = 1, ARGV[arg] do
-    if not (simple and decideSimple(KEYS[key], max, window, ttl)) then
-      decide = decide or general()
-      local said, noted = size, #receipts
-      if not run then
-        run = {
-          times = tonumber(ARGV[arg + 1]), cost = tonumber(ARGV[arg + 2]), peek = ARGV[1] == 'peek',
-          maxs = {}, windows = {}, ttls = {},
-        }
-        for i = 1, n do
-          local limit = arg + 1 + 3 * i
-          run.maxs[i], run.windows[i], run.ttls[i] = tonumber(ARGV[limit]), tonumber(ARGV[limit + 1]), ARGV[limit + 2]
-        end
-      end
-      local keys = {}
+-- Finds free times from that one on for so many hits: the scores and members to write.
+local function place(key, time, units, hits)
+  local found, taken, known = {}, {}, time
+  while #found < 2 * hits do
+    if time == known then
+      known = time + 1024
+      local page = redis.call('ZRANGE', key, string.format('%d', time), string.format('%d', known - 1), 'BYSCORE')
+      for i = 1, #page do taken[page[i]] = true end
+    end
+    local member = struct.pack('>I7', time) .. units
+    if not taken[member] then found[#found + 1], found[#found + 2] = string.format('%d', time), member end
+    time = time + 1
+  end
+  return found
+end
+
+local key, index = 0, 0
+for run = 1, #ARGV do
+  local kind, ahead, calls, times, n = read('>c1I7I4I4I1', ARGV[run])
+  for i = 1, n do
+    local b, max, window, cost = 12 * i, read('>I7I7I7', ARGV[run], 21 * i - 3)
+    logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 8] = max, window, cost, cost > 1 and nowMember .. string.format('%d', cost) or nowMember
+  end
+  for _ = 1, calls do
+    local rest, done = times, 0
+    while rest > 0 do
+      local hits, at, failure = rest, now, nil
+      local max, window, cost, member = logs[1], logs[2], logs[3], logs[4]
+      local head, used, left, gone, extra, state, oldest
       for i = 1, n do
-        keys[i] = KEYS[key + i - 1]
+        local b, name = 12 * i, KEYS[key + i]
+        if i > 1 then max, window, cost = logs[b - 11], logs[b - 10], logs[b - 9] end
+        local page = redis.pcall('ZRANGE', name, '0', '2')
+        local first = page[2]
+        head, used, left, gone, extra, state, oldest = page[1], 0, 0, 0, 0, 0, nil
+        if head then
+          local mark, keep, next, till
+          if #head == 25 and (not first or #first > 6) then mark, keep, next, till = read('>I4I7I7I7', head) end
+          if mark ~= ones and mark ~= many then failure = 'FOREIGN the sorted set is not a log' break end
+          used = call('ZCARD', name) - 1
+          if mark == many then extra = -1 - call('ZSCORE', name, head) end
+          if window <= next and now <= till then state = window == keep and 2 or 1 end
+          oldest = first and read('>I7', first)
+          if first and oldest <= now - window then
+            local edge, second = now - window, page[3]
+            left, gone = 1, mark == ones and 1 or tonumber(string.sub(first, 8)) or 1
+            oldest = second and #second > 6 and read('>I7', second) or nil
+            if second and (oldest or 0) <= edge and mark == ones then
+              left = call('ZCOUNT', name, '0', string.format('%d', edge))
+              gone, oldest = left, pass(name, left + 1, 0, 0)
+            elseif second and (oldest or 0) <= edge then oldest, second, left, gone = pass(name, 1, edge, 0) end
+          end
+          used = used + extra - gone
+        elseif page.err then failure = page.err break end
+        if n > 1 then logs[b - 7], logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1] = head, used, left, gone, extra, state, oldest end
+        if used + cost * hits > max and cost > 0 then hits = math.max(0, math.floor((max - used) / cost)) end
       end
-      local ok, err = pcall(decide, keys, run)
-      if not ok then
-        for i = #receipts, noted + 1, -1 do
-          receipts[i] = nil
+      if not failure and (hits == 0 or kind == 'w') then
+        for i = 1, n do
+          local b, name, fits = 12 * i, KEYS[key + i], now
+          if n > 1 then
+            max, window, cost, used, left, extra, oldest = logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 6], logs[b - 5], logs[b - 3], logs[b - 1]
+          end
+          local need = cost > 0 and used + cost - max or 0
+          local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
+          if need > 0 and cost > max then fits, ahead = now + window, -1 -- no wait helps
+          elseif need == 1 then fits = oldest + window
+          elseif need > 0 then fits = select(2, pass(name, left + 1 + skip, 0, need - skip)) + window end
+          if kind == 'w' and oldest and cost > 0 then fits = math.max(fits, (read('>I7', call('ZRANGE', name, '-1', '-1')[1]))) end
+          logs[b], at = fits - now, math.max(at, fits)
         end
-        reply[said + 1], reply[said + 2] = -1, type(err) == 'table' and err.err or tostring(err)
-        size = said + 2
+        hits = kind == 'w' and at - now <= ahead and 1 or 0
+      elseif kind == 'l' then at = now + ahead end
+      for i = 1, hits > 0 and kind ~= 'p' and not failure and n or 0 do
+        local b, name = 12 * i, KEYS[key + i]
+        if n > 1 then
+          window, cost, member, head = logs[b - 10], logs[b - 9], logs[b - 8], logs[b - 7]
+          used, left, gone, extra, state, oldest = logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1]
+        end
+        local added, removes, first = 0, state == 2, now
+        -- The header stands: state says so. A Redis that is full or read-only refuses the first write.
+        if state > 0 and hits == 1 and at == now and cost > 0 then
+          if extra > 0 then
+            added = redis.pcall('ZADD', name, string.format('%d', -extra - cost + (removes and gone - left or 0)), head, nowScore, member)
+          elseif cost == 1 then added = redis.pcall('ZADD', name, nowScore, member) end
+        end
+        if added == 0 and cost > 0 then
+          local entries, units = kind == 'm' and 1 or hits, kind == 'm' and cost * hits or cost
+          local text = units > 1 and string.format('%d', units) or ''
+          local found = entries == 1 and at == now and {nowScore, nowMember .. text} or place(name, at, text, entries)
+          repeat
+            local mark, keep, next, till, last = ones, 0, 0, 0, read('>I7', found[#found])
+            if head then mark, keep, next, till = read('>I4I7I7I7', head) end
+            first = read('>I7', found[2])
+            local anew = window > keep or last > till
+            if anew then mark, keep, next, till = ones, math.max(next, window), window, first + math.max(next, window) end
+            removes = window == keep
+            local beyond = extra + entries * (units - 1) - (removes and gone - left or 0)
+            local new = struct.pack('>I4I7I7I7', beyond > 0 and many or mark, keep, math.max(next, window), till)
+            added = redis.pcall('ZADD', name, string.format('%d', -1 - beyond), new, unpack(found))
+            if type(added) == 'table' then break end
+            if new ~= head then added = added - 1 end
+            if head and new ~= head then call('ZREM', name, head) end
+            if anew then call('PEXPIRE', name, string.format('%d', math.ceil((first + 2 * keep - now) / 1000))) end
+            if added == 0 then found, head = place(name, now, text, 1), new end
+          until added > 0
+          for hit = 0, found[#found - 1] ~= nowScore and entries - 1 or -1 do
+            local time = read('>I7', found[2 * hit + 2])
+            if time ~= now + done + hit then
+              late = late or {}
+              late[#late + 1], late[#late + 2], late[#late + 3], late[#late + 4] = index, i - 1, done + hit, time
+            end
+          end
+        end
+        if added ~= 1 and type(added) == 'table' then failure = added.err break end
+        if cost > 0 then
+          if left > 0 and removes then call('ZREMRANGEBYRANK', name, '1', left == 1 and '1' or string.format('%d', left)) end
+          used, oldest = used + hits * cost, oldest and oldest < first and oldest or first
+          if n > 1 then logs[b - 6], logs[b - 1] = used, oldest end
+        end
       end
-      for i = noted + 1, #receipts do
-        table.insert(receipts[i], 1, call)
+      if failure then
+        reply[size + 1], reply[size + 2], size, rest = -1, {err = failure}, size + 2, 0
+      else
+        reply[size + 1], size, rest, done = hits, size + 1, (hits == 0 or kind == 'm' or kind == 'p') and 0 or rest - hits, done + hits
+        for i = 1, n do
+          if n > 1 then used, oldest, window = logs[12 * i - 6], logs[12 * i - 1], logs[12 * i - 10] end
+          reply[size + 1], reply[size + 2], size = used, oldest and oldest + window - now or 0, size + 2
+        end
+        for i = 1, hits == 0 and n or 0 do reply[size + 1], size = logs[12 * i], size + 1 end
       end
     end
-    key, call = key + n, call + 1
-  end
-  arg = arg + 4 + 3 * n
-end
-for _, receipt in ipairs(receipts or {}) do
-  for _, value in ipairs(receipt) do
-    size = size + 1
-    reply[size] = value
+    key, index = key + n, index + 1
   end
 end
-for i = size + 1, #reply do
-  reply[i] = nil -- what a call had said before it failed
-end
+for i = 1, late and #late or 0 do reply[size + i] = late[i] end
 return reply

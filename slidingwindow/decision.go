@@ -49,6 +49,7 @@ type Decision struct {
 
 	receipt int64  // that of the only status
 	keyHash uint64 // of the key that Granted was taken from
+	taken   int64  // what Granted was then
 }
 
 // Reason tells how a [Decision] came about. It is "" in the zero Decision, which is none.
@@ -141,7 +142,7 @@ var keySeed = maphash.MakeSeed()
 // prints a Decision would print it too.
 func (d *Decision) takenFrom(key string) {
 	if d.Granted > 0 {
-		d.keyHash = maphash.String(keySeed, key)
+		d.keyHash, d.taken = maphash.String(keySeed, key), d.Granted
 	}
 }
 

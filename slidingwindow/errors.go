@@ -19,6 +19,10 @@ var (
 	// that cannot tell whom to limit must decide what to do.
 	ErrInvalidKey = errors.New("slidingwindow: invalid key")
 
+	// ErrDecisionChanged means that [Limiter.Refund] was given a Decision whose Granted is not
+	// what its call took. Nothing was given back.
+	ErrDecisionChanged = errors.New("slidingwindow: decision changed")
+
 	// ErrInvalidCost means that [Limiter.AllowN] was asked for less than one unit.
 	ErrInvalidCost = errors.New("slidingwindow: invalid cost")
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 func Example() {
@@ -37,7 +38,10 @@ func Example() {
 
 // Instances that share a Redis share the limit.
 func ExampleNewRedisStore() {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}, AlwaysPipelining: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{"127.0.0.1:6379"},
+		DialCtxFn:   redisconn.Dial, // see docs/redis-client.md
+	})
 	if err != nil {
 		fmt.Println("is Redis running?", err)
 		return

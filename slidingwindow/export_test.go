@@ -13,7 +13,6 @@ var (
 	BoundKey     = boundKey
 	EscapeKey    = escapeKey
 	RedisKey     = redisKey
-	TimeToLive   = timeToLive
 	DecideScript = decideScript
 	RefundScript = refundScript
 	TrialScript  = trialScript
@@ -27,11 +26,11 @@ func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey 
 	onClock := func(script string) string {
 		const clock = "redis.call('TIME')"
 		if strings.Count(script, clock) != 1 {
-			panic("a script must read the clock in one place")
+			panic("decide.lua must read the clock in one place")
 		}
 		return strings.Replace(script, clock, "redis.call('HMGET', '"+clockKey+"', 's', 'us')", 1)
 	}
-	store, err := newRedisStore(client, config, onClock(decideScript), onClock(refundScript))
+	store, err := newRedisStore(client, config, onClock(decideScript), refundScript)
 	if err == nil {
 		store.now = now
 	}
@@ -66,14 +65,8 @@ func (s *RedisStore) Refusals() int {
 // DecideTogether decides requests in one batch, in their order.
 func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([]Decision, []error) {
 	calls := make([]*call, len(requests))
-	plans := map[*Limit]*plan{} // calls of one Limiter have one plan
 	for i, req := range requests {
-		p := plans[&req.Limits[0]]
-		if p == nil {
-			p = req.planned()
-			plans[&req.Limits[0]] = p
-		}
-		calls[i] = &call{key: req.Key, plan: p, cost: req.Cost, turns: make(chan turn, 1)}
+		calls[i] = &call{key: req.Key, limits: req.Limits, cost: req.Cost, turns: make(chan turn, 1)}
 	}
 	s.decide(ctx, s.client, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))

@@ -27,9 +27,10 @@ type Limit struct {
 	// Name identifies the limit in Redis keys, in HTTP headers and in errors: 1
 	// to 64 bytes of printable ASCII. The log of a key belongs to the name, so a
 	// named limit keeps its log when Max or Window change, and two limiters that
-	// share a store, a prefix and a name share their quota. While limiters with
-	// different Windows use one log, as during a deployment, it remembers no more
-	// than the shortest. Defaults to Max and Window in the form "100-per-15m".
+	// share a store, a prefix and a name share their quota. Limiters with different
+	// Windows can use one log, as during a deployment or with plans: each counts by its
+	// own. The log keeps hits for the longest Window with which a call was allowed in the
+	// last such Window. Defaults to Max and Window in the form "100-per-15m".
 	Name string
 
 	// Max is how many units are allowed in any Window: 0 to 999,999,999,999,999.

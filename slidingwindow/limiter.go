@@ -13,7 +13,6 @@ import (
 type Limiter struct {
 	store    Store
 	limits   []Limit
-	plan     *plan
 	switches *switches // nil only if the Limiter was not made with New
 }
 
@@ -36,7 +35,7 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: store, limits: named, plan: newPlan(named), switches: &switches{}}, nil
+	return &Limiter{store: store, limits: named, switches: &switches{}}, nil
 }
 
 // With returns a Limiter of other limits over the same store, for limits that are known
@@ -51,7 +50,7 @@ func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: l.store, limits: named, plan: newPlan(named), switches: l.switches}, nil
+	return &Limiter{store: l.store, limits: named, switches: l.switches}, nil
 }
 
 // isNil reports whether store is nil or holds a nil pointer.
@@ -118,24 +117,26 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, er
 			return Decision{}, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
 		}
 	}
-	return l.take(ctx, Request{Key: key, Limits: l.limits, plan: l.plan, Cost: n})
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n})
 }
 
 // Peek tells what Allow would answer, and takes nothing. Its errors are those of
 // AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
 // again until the store's timeout, where AllowN fails at once.
 func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
-	return l.take(ctx, Request{Key: key, Limits: l.limits, plan: l.plan, Cost: 1, Peek: true})
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
 }
 
 // Refund gives back exactly the units that the call of d took from key, as if that call
 // had never been made: for a login that succeeded, a job that found nothing to do. They can be
 // used again at once, in every process that shares the store.
 //
-// It does so once. There is nothing to give back, and no error, if d was refused, has been
-// refunded before or took units that have left the window or were reset. (To refund twice
-// may give back another call's units if Redis's clock was set back in between.) key must be
-// the key of the call, otherwise the error is [ErrInvalidKey]. Any Limiter over the same
+// Refund a Decision once. There is nothing to give back, and no error, if d was refused, has
+// been refunded before or took units that have left the window or were reset. Redis knows a call
+// by its microsecond and its units: to refund twice can give back another call's units, if that
+// one was given the same microsecond in between, as after the clock was set back. key must be
+// the key of the call, otherwise the error is [ErrInvalidKey], and d as the call returned it,
+// otherwise [ErrDecisionChanged]. Any Limiter over the same
 // store can refund, in the process that made the call. The other errors are
 // [ErrStoreUnavailable], [ErrForeignData] and that of ctx: the units may then have been
 // given back or not, and it is safe to try again. Like Peek it is tried again until the
@@ -147,12 +148,15 @@ func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
 	if l.store == nil {
 		return errNotMade
 	}
-	if d.Granted == 0 {
+	if d.Granted == 0 && d.taken == 0 {
 		return nil
 	}
 	key = boundKey(key)
 	if !d.isOf(key) {
 		return fmt.Errorf("%w: a refund needs the key of the call that took the units", ErrInvalidKey)
+	}
+	if d.Granted != d.taken {
+		return fmt.Errorf("%w: Granted is %d; allowed: the %d that the call took", ErrDecisionChanged, d.Granted, d.taken)
 	}
 	return l.store.Refund(ctx, key, d)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,13 +79,18 @@ type RedisConfig struct {
 //
 // # Logs
 //
-// A log is one sorted set, with one entry for each allowed call of the last window:
-// about 21 bytes each up to 128 entries (the server's zset-max-listpack-entries), 23 if
-// the call took several units, and about 112 bytes each beyond. It expires by itself, one
-// to two windows after the last allowed call. What a call costs Redis hardly grows with
-// the log, unless there are calls of several units in it: to count, a call then reads the
-// entries inside or outside of the window, whichever are fewer (an allowed call removes
-// those outside), and a refusal those that must leave before the cost fits.
+// A log is one sorted set, with one entry for each allowed call of the last window and one
+// more for the whole: about 20 bytes each up to 127 calls (the server's
+// zset-max-listpack-entries less one), 22 if the call took several units, and about 113 bytes
+// each beyond. It expires by itself, at most two windows after the last allowed call: its
+// time to live is set once a window. What a call costs Redis hardly grows with the log, unless
+// there are calls of several units in it: to count, a call then reads the entries that have left
+// the window (an allowed call removes them), and a refusal those that must leave before
+// the cost fits.
+//
+// A log of another format, as versions before v0.1.0 wrote, is foreign data, and never read
+// as one of this: calls of its key fail with ErrForeignData until it expires or is
+// reset. Another Prefix begins anew at once.
 //
 // # Cached refusals
 //
@@ -131,9 +137,15 @@ var _ Store = (*RedisStore)(nil)
 // client yourself, after the last call. It makes no call to Redis. Its errors match
 // [ErrInvalidConfig].
 //
-// Make the client with ClientOption.AlwaysPipelining, as package config does. Without it
-// rueidis closes the connection of a call that was given up, and when Redis hangs takes
-// up to a second for that, which no timeout here shortens.
+// Make the client as package config does, with these settings of rueidis.ClientOption:
+//
+//   - DialCtxFn, with Dial of package redisconn: without it a server that sends what no command
+//     asked for, as a Redis at maxclients does, can end the process by a panic of rueidis that
+//     nothing here can recover, and a connection to a server that has become a replica stays.
+//   - ConnLifetime, such as a minute: without it a connection stays at an old master for as
+//     long as that takes writes.
+//   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
+//     connection, of 1 MiB by default.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
 	return newRedisStore(client, config, decideScript, refundScript)
 }
@@ -205,7 +217,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, ContextEnded(ctx)
 	}
 	if req.Peek {
-		return s.look(ctx, &call{key: req.Key, plan: req.planned(), cost: req.Cost})
+		return s.look(ctx, &call{key: req.Key, limits: req.Limits, cost: req.Cost})
 	}
 	deadline := s.deadline(ctx)
 	d, attempt, err := s.stillRefused(ctx, req)
@@ -228,7 +240,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	err := s.bounded(ctx, func(ctx context.Context) error {
 		b := []batch{{calls: []*call{c}}}
-		s.ask(ctx, s.client, s.peek, modePeek, b)
+		s.ask(ctx, s.client, s.peek, kindPeek, b)
 		return errors.Join(b[0].err, c.err)
 	})
 	if err != nil {
@@ -255,8 +267,7 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		score, member := logEntry(status.Receipt, d.Granted)
-		entries = append(entries, score, member)
+		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, d.Granted), "0")
 	}
 	if len(keys) == 0 {
 		return nil
@@ -264,7 +275,7 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[2*from : 2*to]}})[0].Error()
+			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
 		})
 	})
 }
@@ -277,10 +288,4 @@ func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) erro
 		keys := s.appendKeys(nil, key, limits)
 		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, keys[from:to]...) })
 	})
-}
-
-// timeToLive is how long Redis keeps a log after an allowed call: two windows, in
-// whole milliseconds.
-func timeToLive(window time.Duration) time.Duration {
-	return (2*window + time.Millisecond - 1).Truncate(time.Millisecond)
 }

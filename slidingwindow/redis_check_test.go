@@ -80,7 +80,7 @@ func calledBy(scripts ...string) []string {
 var rightsToConnect = []string{"+client|tracking", "+client|caching", "+cluster|slots", "+info", "+ping"}
 
 func rightsToDecide() []string {
-	rights := []string{"+eval", "+eval_ro", "+evalsha", "+evalsha_ro", "+unlink"}
+	rights := []string{"+eval", "+eval_ro", "+evalsha", "+evalsha_ro"}
 	for _, name := range calledBy(slidingwindow.DecideScript, slidingwindow.RefundScript) {
 		rights = append(rights, "+"+strings.ToLower(name))
 	}
@@ -99,7 +99,7 @@ func TestTrialTriesEachCommandOfTheScripts(t *testing.T) {
 	for _, m := range tried {
 		names = append(names, m[1])
 	}
-	assert.ElementsMatch(t, append(calledBy(slidingwindow.DecideScript, slidingwindow.RefundScript), "UNLINK"), names)
+	assert.ElementsMatch(t, calledBy(slidingwindow.DecideScript, slidingwindow.RefundScript), names)
 }
 
 func TestTrialIsNobodysLimit(t *testing.T) {

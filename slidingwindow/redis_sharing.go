@@ -74,7 +74,7 @@ func twice(find func() (bool, error)) (found bool, err error) {
 }
 
 func trialCall(key string, limits []Limit) *call {
-	return &call{key: key, plan: newPlan(limits), cost: 1}
+	return &call{key: key, limits: limits, cost: 1}
 }
 
 // areLogsApart tells whether the logs of one key are in several places.
@@ -133,7 +133,7 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 func (s *RedisStore) askOnTrial(ctx context.Context, calls []*call) error {
 	b := []batch{{calls: calls}}
 	err := s.bounded(ctx, func(ctx context.Context) error {
-		s.ask(ctx, s.client, s.take, modeTake, b)
+		s.ask(ctx, s.client, s.take, kindTake, b)
 		return b[0].err
 	})
 	for _, c := range calls {
@@ -148,7 +148,7 @@ func (s *RedisStore) askOnTrial(ctx context.Context, calls []*call) error {
 func (s *RedisStore) removeTrials(ctx context.Context, calls []*call) {
 	var all sync.WaitGroup
 	for _, c := range calls {
-		all.Go(func() { _ = s.Reset(ctx, c.key, c.plan.limits) })
+		all.Go(func() { _ = s.Reset(ctx, c.key, c.limits) })
 	}
 	all.Wait()
 }

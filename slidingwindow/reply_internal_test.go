@@ -51,11 +51,11 @@ func appendMessage(b []byte, value any) []byte {
 
 // questions are the calls of a batch: of one limit, twice the same, and of two limits.
 func questions() []joined {
-	one, two := newPlan([]Limit{PerMinute(5)}), newPlan([]Limit{PerMinute(5), PerHour(9)})
+	one, two := []Limit{PerMinute(5)}, []Limit{PerMinute(5), PerHour(9)}
 	return join(
-		&call{key: "a", plan: one, cost: 1},
-		&call{key: "b", plan: one, cost: 2}, &call{key: "b", plan: one, cost: 2},
-		&call{key: "c", plan: two, cost: 1},
+		&call{key: "a", limits: one, cost: 1},
+		&call{key: "b", limits: one, cost: 2}, &call{key: "b", limits: one, cost: 2},
+		&call{key: "c", limits: two, cost: 1},
 	)
 }
 
@@ -65,7 +65,7 @@ func sound() []any {
 	return []any{
 		replyTime,
 		1, 3, 1_000_000, // a: allowed
-		1, 4, 1_000_000, 2_000_000, // b: one of two
+		1, 4, 1_000_000, 0, 4, 1_000_000, 2_000_000, // b: one of two
 		0, 5, 1_000_000, 2, 1_000_000, 1_000_000, 0, // c: refused by its first limit
 	}
 }
@@ -73,12 +73,13 @@ func sound() []any {
 func TestSoundReply(t *testing.T) {
 	t.Parallel()
 	entries := questions()
-	require.NoError(t, answer(modeTake, entries, reply(t, append(sound(), 1, 0, 0, replyTime+1, 7)...)))
+	require.NoError(t, answer(kindTake, entries, reply(t, append(sound(), 1, 0, 0, replyTime+1)...)))
 	a, b, c := entries[0].calls[0], entries[1].calls, entries[2].calls[0]
 	assert.True(t, a.decision.Allowed)
 	assert.EqualValues(t, 2, a.decision.Remaining)
 	assert.True(t, b[0].decision.Allowed)
-	assert.Equal(t, newReceipt(replyTime+1, 7), b[0].decision.receipt)
+	assert.EqualValues(t, replyTime, a.decision.receipt)
+	assert.EqualValues(t, replyTime+1, b[0].decision.receipt)
 	assert.False(t, b[1].decision.Allowed)
 	assert.Equal(t, 2*time.Second, b[1].decision.RetryAfter)
 	assert.False(t, c.decision.Allowed)
@@ -104,19 +105,19 @@ func TestReplyThatDecideDoesNotGive(t *testing.T) {
 		"used is negative":       with(2, -3),
 		"reset is negative":      with(3, -1),
 		"reset overflows":        with(3, int64(1)<<60),
-		"refused without a wait": with(7, 0),
-		"the wait is no number":  with(7, "soon"),
-		"the wait is negative":   with(7, -1),
-		"no limit makes it wait": with(13, 0),
+		"refused without a wait": with(10, 0),
+		"the wait is no number":  with(10, "soon"),
+		"the wait is negative":   with(10, -1),
+		"no limit makes it wait": with(16, 0),
 		"too short":              sound()[:10],
 		"too long":               append(sound(), 1),
-		"a receipt of no call":   append(sound(), 3, 0, 0, replyTime, 0),
-		"of no hit":              append(sound(), 0, 0, 1, replyTime, 0),
-		"of no limit":            append(sound(), 0, 1, 0, replyTime, 0),
-		"of no number":           append(sound(), 0, 0, 0, replyTime, 4096),
+		"a receipt of no call":   append(sound(), 3, 0, 0, replyTime),
+		"of no hit":              append(sound(), 0, 0, 1, replyTime),
+		"of no limit":            append(sound(), 0, 1, 0, replyTime),
+		"of no time":             append(sound(), 0, 0, 0, -1),
 		"an error without text":  {replyTime, -1},
 	} {
-		err := answer(modeTake, questions(), reply(t, values...))
+		err := answer(kindTake, questions(), reply(t, values...))
 		assert.ErrorIs(t, err, ErrStoreUnavailable, name)
 	}
 }
@@ -126,7 +127,7 @@ func TestReplyThatDecideDoesNotGive(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	for _, peek := range []bool{false, true} {
 		f.Add([]byte{}, peek)
-		f.Add([]byte{0, 1, 0, 1, 0, 3, 0, 9, 0, 1, 0, 4, 0, 9, 0, 9, 0, 0, 0, 5, 0, 9, 0, 2, 0, 9, 0, 9, 0, 0}, peek)
+		f.Add([]byte{0, 1, 0, 1, 0, 3, 0, 9, 0, 1, 0, 4, 0, 9, 0, 0, 0, 4, 0, 9, 0, 9, 0, 0, 0, 5, 0, 9, 0, 2, 0, 9, 0, 9, 0, 0}, peek)
 		f.Add([]byte{0, 1, 0, 1, 0, 3, 0, 9, 0, 2, 0, 4, 0, 9, 0, 1, 0, 5, 0, 9, 0, 2, 0, 9, 0, 1, 0, 0, 0, 0, 0, 9, 0, 7}, peek)
 		f.Add([]byte{0, 1, 1, 255, 4, 3, 1, 255, 4, 5, 1, 255, 4, 2}, peek)
 	}
@@ -149,11 +150,11 @@ func FuzzReply(f *testing.F) {
 				values = append(values, n)
 			}
 		}
-		mode, entries := modeTake, questions()
+		kind, entries := kindTake, questions()
 		if peek {
-			mode = modePeek
+			kind = kindPeek
 		}
-		err := answer(mode, entries, reply(t, values...))
+		err := answer(kind, entries, reply(t, values...))
 		if err != nil {
 			require.ErrorIs(t, err, ErrStoreUnavailable)
 			return

@@ -53,6 +53,4 @@ type Request struct {
 	// Peek asks what Take would answer without taking anything. Granted is then 0,
 	// and Remaining does not count the Cost.
 	Peek bool
-
-	plan *plan // of Limits, if a Limiter made the request
 }

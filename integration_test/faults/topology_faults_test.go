@@ -130,3 +130,46 @@ func TestPasswordIsRotated(t *testing.T) {
 	}.run(t)
 	assert.Positive(t, r.Errors["unavailable: WRONGPASS"])
 }
+
+// The old master is alive and takes no writes, and connections that are open lead to it.
+func TestAddressMoves(t *testing.T) {
+	for _, test := range []struct {
+		fault  string
+		refuse func(old *server, now *redisserver.Server)
+	}{
+		{"address moved, old master a replica", func(old *server, now *redisserver.Server) {
+			require.NoError(t, old.Follow(t.Context(), now))
+		}},
+		{"address moved, old master fenced", func(old *server, _ *redisserver.Server) {
+			old.do("CONFIG", "SET", "min-replicas-to-write", "1")
+		}},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			old, now := startServer(t), startServer(t)
+			address, err := redisserver.StartAddress(old.Server)
+			require.NoError(t, err)
+			t.Cleanup(address.Stop)
+			r := scenario{
+				Fault: test.fault, URL: address.URL(), MayLose: 1,
+				// Connections that are younger than a second stay.
+				Inject: func() {
+					time.Sleep(time.Second)
+					address.Move(now.Server)
+					test.refuse(old, now.Server)
+				},
+			}.run(t)
+			assert.NotEmpty(t, r.Errors)
+		})
+	}
+}
+
+// A master that lost its replicas takes no writes until it has them again.
+func TestMasterIsFenced(t *testing.T) {
+	s := startServer(t)
+	r := scenario{
+		Fault: "NOREPLICAS (fenced master)", URL: s.URL(),
+		Inject: func() { s.do("CONFIG", "SET", "min-replicas-to-write", "1") },
+		Lift:   func() { s.do("CONFIG", "SET", "min-replicas-to-write", "0") },
+	}.run(t)
+	assert.Positive(t, r.Errors["unavailable: NOREPLICAS"])
+}

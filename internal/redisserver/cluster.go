@@ -44,7 +44,7 @@ func startCluster(ctx context.Context, masters, replicas int, args []string) (_ 
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	create := append([]string{"--cluster", "create"}, c.Addrs()...)
-	if out, err := exec.CommandContext(ctx, "redis-cli", append(create, "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, c.Nodes[0].cli, append(create, "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("redisserver: redis-cli --cluster create: %w: %s", err, out)
 	}
 	for _, node := range c.Nodes {

@@ -34,6 +34,8 @@ const (
 
 // Server is one running redis-server process. Its methods are safe for concurrent use.
 type Server struct {
+	program
+
 	port  int
 	dir   string
 	begin []string // of the command line: a file of settings, if there is one
@@ -47,7 +49,7 @@ type Server struct {
 // FreePort is an argument that stands for one more port that nobody listens on.
 const FreePort = "{free port}"
 
-// Start runs a redis-server on a free port with extra arguments, such as
+// Start runs a redis-server, or what [Servers] names, on a free port with extra arguments, such as
 // "--requirepass", "secret", and waits until it answers. The caller must Stop it.
 func Start(ctx context.Context, args ...string) (*Server, error) {
 	dir, err := newDir()
@@ -60,8 +62,8 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 }
 
 func newDir() (string, error) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		return "", ErrNotInstalled
+	if _, err := findProgram(); err != nil {
+		return "", err
 	}
 	dir, err := os.MkdirTemp("", "redis-")
 	if err != nil {
@@ -72,9 +74,13 @@ func newDir() (string, error) {
 
 // start finds a port for a server and runs it. It removes the folder if it cannot.
 func start(ctx context.Context, dir string, begin, args []string) (*Server, error) {
+	program, err := findProgram()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	// Another process may take the free port before redis-server does.
 	for try := 1; ; try++ {
-		s := &Server{dir: dir, begin: begin}
+		s := &Server{program: program, dir: dir, begin: begin}
 		var err, errArgs error
 		s.port, err = subprocess.FreePort()
 		s.args, errArgs = withFreePorts(args)
@@ -116,7 +122,7 @@ func (s *Server) URL() string { return "redis://" + s.Addr() }
 func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-e", "-p", strconv.Itoa(s.port)}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, s.cli, append([]string{"-e", "-p", strconv.Itoa(s.port)}, args...)...).CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil {
 		return text, fmt.Errorf("redisserver: %s: %s: %w: %s", s.Addr(), strings.Join(args, " "), err, text)
@@ -177,7 +183,7 @@ func (s *Server) run(ctx context.Context) error {
 		"--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
 	}, s.args)
 	// The program must outlive ctx, which bounds the start only.
-	s.cmd = exec.Command("redis-server", args...)
+	s.cmd = exec.Command(s.server, args...)
 	var output bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
 	subprocess.Tie(s.cmd)

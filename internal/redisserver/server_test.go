@@ -3,6 +3,8 @@ package redisserver_test
 import (
 	"context"
 	"net"
+	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -57,7 +59,26 @@ func TestClusterServesAllSlots(t *testing.T) {
 }
 
 func TestMissingProgramIsSaid(t *testing.T) {
+	t.Setenv(redisserver.Servers, "")
 	t.Setenv("PATH", t.TempDir())
 	_, err := redisserver.Start(t.Context())
 	assert.ErrorIs(t, err, redisserver.ErrNotInstalled)
+}
+
+func TestServersNamesTheProgram(t *testing.T) {
+	byDefault, err := redisserver.Version(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, byDefault, " v=")
+
+	installed, err := exec.LookPath("redis-server")
+	require.NoError(t, err)
+	for _, list := range []string{installed, filepath.Dir(installed), filepath.Dir(installed) + string(filepath.ListSeparator) + "nowhere"} {
+		t.Setenv(redisserver.Servers, list)
+		server, err := redisserver.Start(t.Context())
+		require.NoError(t, err, list)
+		require.NoError(t, server.Stop())
+	}
+	t.Setenv(redisserver.Servers, t.TempDir())
+	_, err = redisserver.Start(t.Context())
+	require.ErrorContains(t, err, "SERVERS names")
 }

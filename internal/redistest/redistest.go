@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,7 +117,11 @@ func start(ctx context.Context) (url string, stop func() error, err error) {
 		return url, nil, nil
 	}
 	var why []error
-	for _, start := range append(server.starters, process) {
+	starters := append(slices.Clone(server.starters), process)
+	if os.Getenv(redisserver.Servers) != "" {
+		starters = []Starter{process}
+	}
+	for _, start := range starters {
 		url, stop, err := start(ctx)
 		if err == nil {
 			fmt.Fprintln(os.Stderr, "redistest: redis at", url)
@@ -133,5 +138,10 @@ func process(ctx context.Context) (url string, stop func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	version, err := redisserver.Version(ctx)
+	if err != nil {
+		return "", nil, errors.Join(err, server.Stop())
+	}
+	fmt.Fprintln(os.Stderr, "redistest:", version)
 	return server.URL(), server.Stop, nil
 }

@@ -8,20 +8,26 @@ import (
 )
 
 // Model is a store for one goroutine, written to be seen right rather than to be fast:
-// it keeps every hit and counts them anew each time. It forgets a hit when it allows a
-// later call of a limit whose window the hit has left: a longer window, set afterwards,
-// does not bring it back.
-//
-// If it expires logs, one is gone two windows after its last hit.
+// it keeps every hit and counts them anew each time.
 type Model struct {
 	now     time.Time
 	expires bool
-	log     map[logID][]hit
-	gone    map[logID]time.Time
+	tick    time.Duration
+	logs    map[logID]*log
 	lastHit int64
 }
 
 type logID struct{ key, limit string }
+
+// log is the hits of one limit of one key. Limits of one name share it, although their windows
+// differ. It remembers hits for the longest window with which a call was allowed in the last
+// such window: when a call of that window is allowed, it forgets what has left it.
+type log struct {
+	hits []hit // in the order of their times
+	keep time.Duration
+	next time.Duration // the longest window since till was set, which keep will then be
+	till time.Time     // a later hit sets keep and till anew
+}
 
 type hit struct {
 	at    time.Time
@@ -29,9 +35,11 @@ type hit struct {
 	id    int64
 }
 
-// NewModel returns an empty model whose clock shows now.
-func NewModel(now time.Time, expires bool) *Model {
-	return &Model{now: now, expires: expires, log: map[logID][]hit{}, gone: map[logID]time.Time{}}
+// NewModel returns an empty model whose clock shows now. If it expires logs, one is gone when
+// keep has passed since till. If tick is not 0, hits of one log and as many units have times
+// that differ by this at least: a later one is moved ahead of the clock.
+func NewModel(now time.Time, expires bool, tick time.Duration) *Model {
+	return &Model{now: now, expires: expires, tick: tick, logs: map[logID]*log{}}
 }
 
 // Advance moves the clock, back if d is negative.
@@ -42,11 +50,8 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(req.Limits))
 	allowed := true
 	for i, limit := range req.Limits {
-		if id := (logID{req.Key, limit.Name}); m.expires && !m.now.Before(m.gone[id]) {
-			delete(m.log, id)
-		}
-		statuses[i] = m.status(logID{req.Key, limit.Name}, limit)
-		statuses[i].RetryAfter = m.retryAfter(logID{req.Key, limit.Name}, limit, req.Cost)
+		statuses[i] = m.status(req.Key, limit)
+		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, req.Cost)
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
 	if !allowed || req.Peek {
@@ -54,36 +59,60 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	}
 	m.lastHit++
 	for i, limit := range req.Limits {
-		id := logID{req.Key, limit.Name}
-		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return !h.at.After(m.now.Add(-limit.Window)) })
-		m.log[id] = append(m.log[id], hit{at: m.now, units: req.Cost, id: m.lastHit})
-		slices.SortStableFunc(m.log[id], func(a, b hit) int { return a.at.Compare(b.at) })
-		m.gone[id] = m.now.Add(2 * limit.Window)
-		statuses[i] = m.status(id, limit)
+		m.add(m.log(req.Key, limit.Name), limit.Window, req.Cost)
+		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt = m.lastHit
 	}
 	return slidingwindow.NewDecision(req.Cost, statuses...)
 }
 
+// log finds a log, or makes it.
+func (m *Model) log(key, limit string) *log {
+	id := logID{key, limit}
+	l := m.logs[id]
+	if l == nil || len(l.hits) == 0 || m.expires && !m.now.Before(l.till.Add(l.keep)) {
+		l = &log{}
+		m.logs[id] = l
+	}
+	return l
+}
+
+func (m *Model) add(l *log, window time.Duration, units int64) {
+	at := m.now
+	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
+		at = at.Add(m.tick)
+	}
+	if window > l.keep || at.After(l.till) {
+		l.keep = max(l.next, window)
+		l.next, l.till = window, at.Add(l.keep)
+	}
+	l.next = max(l.next, window)
+	if window == l.keep {
+		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.now.Add(-window)) })
+	}
+	l.hits = append(l.hits, hit{at: at, units: units, id: m.lastHit})
+	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+}
+
 // Refund takes the hits of a Decision of this model back.
 func (m *Model) Refund(key string, d slidingwindow.Decision) {
 	for _, s := range d.Statuses() {
-		id := logID{key, s.Limit.Name}
-		m.log[id] = slices.DeleteFunc(m.log[id], func(h hit) bool { return h.id == s.Receipt })
+		l := m.log(key, s.Limit.Name)
+		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return h.id == s.Receipt })
 	}
 }
 
 // Reset forgets the logs.
 func (m *Model) Reset(key string, limits []slidingwindow.Limit) {
 	for _, limit := range limits {
-		delete(m.log, logID{key, limit.Name})
+		delete(m.logs, logID{key, limit.Name})
 	}
 }
 
 // used counts the units that are in the window at some time, and those ahead of it.
-func (m *Model) used(id logID, window time.Duration, at time.Time) int64 {
+func (l *log) used(window time.Duration, at time.Time) int64 {
 	var used int64
-	for _, h := range m.log[id] {
+	for _, h := range l.hits {
 		if h.at.After(at.Add(-window)) {
 			used += h.units
 		}
@@ -91,12 +120,10 @@ func (m *Model) used(id logID, window time.Duration, at time.Time) int64 {
 	return used
 }
 
-func (m *Model) status(id logID, limit slidingwindow.Limit) slidingwindow.Status {
-	status := slidingwindow.Status{
-		Limit:     limit,
-		Remaining: max(0, limit.Max-m.used(id, limit.Window, m.now)),
-	}
-	for _, h := range m.log[id] {
+func (m *Model) status(key string, limit slidingwindow.Limit) slidingwindow.Status {
+	l := m.log(key, limit.Name)
+	status := slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-l.used(limit.Window, m.now))}
+	for _, h := range l.hits {
 		if h.at.After(m.now.Add(-limit.Window)) {
 			status.ResetAfter = h.at.Add(limit.Window).Sub(m.now)
 			break
@@ -106,16 +133,17 @@ func (m *Model) status(id logID, limit slidingwindow.Limit) slidingwindow.Status
 }
 
 // retryAfter tries every moment at which something leaves the window.
-func (m *Model) retryAfter(id logID, limit slidingwindow.Limit, cost int64) time.Duration {
+func (m *Model) retryAfter(key string, limit slidingwindow.Limit, cost int64) time.Duration {
+	l := m.log(key, limit.Name)
 	if cost > limit.Max {
 		return limit.Window
 	}
-	if m.used(id, limit.Window, m.now)+cost <= limit.Max {
+	if l.used(limit.Window, m.now)+cost <= limit.Max {
 		return 0
 	}
-	for _, h := range m.log[id] {
+	for _, h := range l.hits {
 		leaves := h.at.Add(limit.Window)
-		if leaves.After(m.now) && m.used(id, limit.Window, leaves)+cost <= limit.Max {
+		if leaves.After(m.now) && l.used(limit.Window, leaves)+cost <= limit.Max {
 			return leaves.Sub(m.now)
 		}
 	}

@@ -19,6 +19,10 @@ type Harness struct {
 	// Expires tells that logs expire on that clock. Redis has another one for that, which
 	// runs on: the suite's windows are of seconds and more, and its tests take much less.
 	Expires bool
+
+	// Tick is the least difference between the times of hits of one log and as many units, 0
+	// if there is none. A store with a Tick moves a hit whose time is taken ahead.
+	Tick time.Duration
 }
 
 // Epoch is what the clock of a new Harness must show: far from the clock of the
@@ -46,6 +50,10 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Promise6_RetryAfterIsExact", retryAfterIsExact},
 		{"Promise6_RetryAfterIsExact/several_limits", retryAfterOfSeveralLimits},
 		{"Promise8_ABadCallFailsAlone", badCallFailsAlone},
+		{"Promise9_EachWindowOfANameHolds", eachWindowHolds},
+		{"Promise9_EachWindowOfANameHolds/for_long", longWindowHoldsForLong},
+		{"Promise9_EachWindowOfANameHolds/then_the_log_forgets", unusedWindowsAreForgotten},
+		{"Promise9_EachWindowOfANameHolds/random", noWindowOfANameHoldsMoreThanMax},
 		{"Model", matchesModel},
 		{"Decision", decisionFields},
 		{"Peek", peekTakesNothing},

@@ -13,7 +13,7 @@ import (
 
 // While Redis is away each of three processes gives a third of the limit.
 func ExampleNew() {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}, AlwaysPipelining: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
 	if err != nil {
 		fmt.Println("is Redis running?", err)
 		return

@@ -12,7 +12,10 @@ type memoryLog struct {
 	len  int
 	base int64 // the sum before the oldest entry
 
-	expires int64 // ns; when the log is gone, two windows after its last hit
+	// All in ns, as decide.lua has them in the header of a log.
+	keep int64 // the longest window of the calls that were allowed within the last such window
+	next int64 // the longest window since till was set, which keep will then be
+	till int64 // a later hit sets keep and till anew
 }
 
 // entry is what one call took.
@@ -50,7 +53,7 @@ func (l *memoryLog) sumBefore(i int) int64 {
 }
 
 // gone tells whether nothing of the log is remembered any more.
-func (l *memoryLog) gone(now int64) bool { return l.expires <= now }
+func (l *memoryLog) gone(now int64) bool { return l.till+l.keep <= now }
 
 func (l *memoryLog) view(now, window int64) view {
 	if l == nil || l.len == 0 {
@@ -71,16 +74,16 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
-// add logs units and forgets what has left the window.
+// add logs units. A call of the longest window that is in use forgets what has left it: a
+// shorter one must not, as the longer still counts it.
 func (l *memoryLog) add(now, window, units, id int64) {
-	l.expires = now + 2*window
-	v := l.view(now, window)
-	l.base = l.sumBefore(v.first)
-	l.len -= v.first
-	if l.len == 0 {
-		l.head = 0
-	} else {
-		l.head = (l.head + v.first) & (len(l.ring) - 1)
+	if window > l.keep || now > l.till {
+		l.keep = max(l.next, window)
+		l.next, l.till = window, now+l.keep
+	}
+	l.next = max(l.next, window)
+	if window == l.keep {
+		l.forget(l.view(now, window).first)
 	}
 	l.fit()
 	l.rebase()
@@ -91,6 +94,17 @@ func (l *memoryLog) add(now, window, units, id int64) {
 		l.entry(i).sum += units
 	}
 	*l.entry(i) = entry{at: now, sum: l.sumBefore(i) + units, id: id}
+}
+
+// forget drops the oldest entries.
+func (l *memoryLog) forget(entries int) {
+	l.base = l.sumBefore(entries)
+	l.len -= entries
+	if l.len == 0 {
+		l.head = 0
+	} else {
+		l.head = (l.head + entries) & (len(l.ring) - 1)
+	}
 }
 
 // remove takes the entry of that id out, as if it had never been added, and tells whether

@@ -1,0 +1,186 @@
+package redisconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrProtocol means that the connection brought what no command asked for, or what is
+	// not of the protocol of Redis. Its text holds nothing of that, which may quote a login.
+	ErrProtocol = errors.New("redisconn: the server sent what is no reply to a command")
+
+	// ErrWrongServer means that the server refuses to decide, so that the connection may
+	// lead to the wrong one. The client dials again.
+	ErrWrongServer = errors.New("redisconn: the server refuses, and the client connects again to find the right one")
+)
+
+// A connection that is younger does not end by what the server refuses.
+const youth = time.Second
+
+// Dial connects to addr over TCP, or TLS if tlsConfig is not nil, and returns the connection
+// as [Wrap] does. It is for rueidis.ClientOption.DialCtxFn, and safe for concurrent use.
+func Dial(ctx context.Context, addr string, dialer *net.Dialer, tlsConfig *tls.Config) (net.Conn, error) {
+	var conn net.Conn
+	var err error
+	if tlsConfig == nil {
+		conn, err = dialer.DialContext(ctx, "tcp", addr)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: dialer, Config: tlsConfig}).DialContext(ctx, "tcp", addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Wrap(conn), nil
+}
+
+// Wrap returns conn with what this package adds, for a dial function of your own. conn must be
+// new: nothing was written to it or read from it. As with any rueidis connection, one goroutine
+// at a time may write, and one read.
+func Wrap(conn net.Conn) net.Conn {
+	return &guarded{Conn: conn, born: time.Now()}
+}
+
+// guarded is a connection that knows how many replies are awaited.
+type guarded struct {
+	net.Conn
+	born time.Time
+
+	// The reader's.
+	replies parser
+	served  time.Time // when a reply was last read that is no refusal
+	failed  error     // what ends the connection
+
+	mu          sync.Mutex
+	commands    parser
+	awaited     int  // commands without a reply yet
+	subscribe   int  // SUBSCRIBEs among them, which are answered by pushes
+	confirms    int  // pushes that are awaited for these
+	unsubscribe int  // UNSUBSCRIBEs among them, which are answered by pushes
+	resp3       bool // pushes are told from replies
+	unchecked   bool // messages cannot be counted
+}
+
+// Write implements net.Conn.
+func (c *guarded) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.count(b)
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// count notes what is asked for, before it is sent.
+func (c *guarded) count(b []byte) {
+	for len(b) > 0 && !c.unchecked {
+		n, ended, err := c.commands.next(b)
+		if err != nil {
+			c.unchecked = true // an inline command, which rueidis does not send
+		}
+		b = b[n:]
+		if !ended {
+			continue
+		}
+		c.awaited++
+		if len(c.commands.word) < len("SUBSCRIBE") {
+			continue
+		}
+		switch strings.ToUpper(string(c.commands.word)) {
+		case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE":
+			c.subscribe++
+			c.confirms += c.commands.size - 1
+			c.unchecked = !c.resp3 // messages come as replies do
+		case "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE":
+			c.unsubscribe++
+		}
+	}
+}
+
+// Read implements net.Conn.
+func (c *guarded) Read(b []byte) (int, error) {
+	if c.failed != nil {
+		return 0, c.failed
+	}
+	n, err := c.Conn.Read(b)
+	if good := c.check(b[:n]); good < n {
+		return good, c.failed
+	}
+	return n, err
+}
+
+// check returns how much of what was read may be given to the client, which is all unless it
+// holds what ends the connection.
+func (c *guarded) check(b []byte) (good int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for good < len(b) {
+		n, ended, err := 0, false, ErrProtocol
+		if c.replies.inside || b[good] == '>' || c.awaited > 0 || c.unchecked {
+			n, ended, err = c.replies.next(b[good:])
+		}
+		if err == nil && ended {
+			err = c.message()
+		}
+		if err != nil {
+			c.failed = err
+			return good
+		}
+		good += n
+	}
+	return good
+}
+
+// message notes a message that has ended.
+func (c *guarded) message() error {
+	if c.replies.kind == '>' {
+		return c.push()
+	}
+	if c.replies.kind == '%' {
+		c.resp3 = true // the reply to HELLO 3, which is the first
+	}
+	c.awaited = max(0, c.awaited-1)
+	if c.replies.refusal != "" {
+		c.judge(c.replies.refusal)
+	} else if c.replies.kind != '+' { // the client's own PING is permitted to all
+		c.served = time.Now()
+	}
+	return nil
+}
+
+// push notes a push. One that confirms a subscription must have been asked for.
+func (c *guarded) push() error {
+	switch string(c.replies.word) {
+	case "subscribe", "psubscribe", "ssubscribe":
+		if c.confirms == 0 && !c.unchecked {
+			return ErrProtocol
+		}
+		if c.confirms = max(0, c.confirms-1); c.confirms == 0 {
+			c.awaited = max(0, c.awaited-c.subscribe)
+			c.subscribe = 0
+		}
+	case "unsubscribe", "punsubscribe", "sunsubscribe": // one or more for each command
+		if c.unsubscribe > 0 {
+			c.unsubscribe--
+			c.awaited = max(0, c.awaited-1)
+		}
+	}
+	return nil
+}
+
+// judge ends the connection if the refusal says that the server may be the wrong one.
+func (c *guarded) judge(word string) {
+	now := time.Now()
+	if c.failed != nil || now.Sub(c.born) < youth {
+		return
+	}
+	// A right may be missing for one command only, and other calls must not fail by that.
+	if word == noPermission && now.Sub(c.served) < youth {
+		return
+	}
+	c.failed = fmt.Errorf("%w: %s", ErrWrongServer, word)
+}
