@@ -93,9 +93,8 @@ func (s *refusalShard) put(req Request, r *refusal, epoch uint64) {
 	if s.young.count >= refusalsPerShard/2 || r.at.Sub(s.begun) > cacheTrust {
 		s.old, s.young, s.begun = s.young, generation{byKey: map[string][]*refusal{}}, r.at
 	}
-	if known := s.young.byKey[r.key]; len(known) == refusalsPerKey {
-		oldest := known[0]
-		s.remove(r.key, func(other *refusal) bool { return other == oldest })
+	if known := slices.Concat(s.old.byKey[r.key], s.young.byKey[r.key]); len(known) == refusalsPerKey {
+		s.remove(r.key, func(other *refusal) bool { return other == known[0] })
 	}
 	s.young.byKey[r.key] = append(s.young.byKey[r.key], r)
 	s.young.count++
