@@ -11,11 +11,11 @@ const (
 	hashedPart    = "hashed:"
 	headerAddress = "ip:header:" // an address that a proxy puts into a header
 
-	byRule = "ip, ip:header:<name>, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+	byRule = "ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 )
 
 var (
-	bareParts  = []string{"ip", "route"}
+	bareParts  = []string{"ip", "route", "pattern"}
 	tokenParts = []string{"header", "cookie"} // their names are tokens
 	namedParts = []string{"query", "param", "form"}
 )

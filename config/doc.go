@@ -84,6 +84,7 @@
 // around a part do not count.
 //
 //	ip              the client's IP address
+//	pattern         the pattern of the route, for all methods
 //	ip:header:<n>   the IP address in a header that a proxy sets; the name is a token
 //	route           the method and the pattern of the route
 //	header:<name>   a header; the name is a token (RFC 9110, section 5.6.2)

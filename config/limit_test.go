@@ -95,7 +95,7 @@ func everyFault(key, value, faults, rule string) string {
 
 func TestLimitRefuses(t *testing.T) {
 	const (
-		rule    = "; allowed: ip, ip:header:<name>, route, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+		rule    = "; allowed: ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 		by      = "limits.api.by (LIMITS_API_BY in the environment) is "
 		shadow  = "limits.api.shadow (LIMITS_API_SHADOW in the environment) is "
 		inYAML  = "limits: {api: {max: 1, window: 1s, "

@@ -93,7 +93,7 @@ type Config struct {
 	Headers Headers
 
 	// Status has the statuses of refusals and failures.
-	// Optional. Defaults to 429, 403 and 503.
+	// Optional. Defaults to 429, 403, 503 and 499.
 	Status StatusCodes
 
 	// Message is the body of a refusal: any value that encodes as JSON, except as null, or a
@@ -107,9 +107,17 @@ type Config struct {
 	// refusals share the value, so nothing may change it.
 	//
 	// Optional. Defaults to an application/problem+json (RFC 9457) of the type
-	// quota-exceeded. The Content-Type is then set before the HTTPErrorHandler runs: one
-	// that sends a body of its own must set its own.
+	// quota-exceeded, which is the Content-Type where this document is the body.
 	Message any
+
+	// DrainRefused is how many bytes of the body of a refused request are read, for 5 seconds
+	// at most, after the refusal was sent: of a body up to that size, or of unknown size. Without it net/http
+	// reads 256 KB and closes the connection, and clients that write all of a larger body before they
+	// read may not see the refusal. It is for routes that take uploads: each refusal may
+	// then cost that much traffic, and a connection for that long. Requests with Expect:
+	// 100-continue, those of HTTP/2, and refusals without a body are left alone.
+	// Optional. Defaults to 0: none is read.
+	DrainRefused int64
 
 	// DenyHandler answers a refused request in place of the middleware. The headers of
 	// the refusal are set already, but not the status. It writes a response, or
@@ -130,9 +138,8 @@ type Config struct {
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
-	// A client that went away is not an outage, and an alert should not take it for one:
-	//
-	//	gone := errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+	// A client that went away is not an outage, and an alert should not take it for one: its
+	// err has Status.Left.
 	//
 	// The handler returns err, or another error, or writes a response. If it does
 	// none of these, err is returned all the same. There is no way for it to let
@@ -144,7 +151,7 @@ type Config struct {
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
 	// without a refusal of the key by this middleware of this process, or the Reason
-	// differs. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// differs; ReasonLimited and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
@@ -168,6 +175,11 @@ type StatusCodes struct {
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
+
+	// Left is the status if the KeyFunc, Cost, Limits or a Store of your own gave up because
+	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
+	// (StatusClientLeft).
+	Left int
 }
 
 // DefaultConfig has the default settings, to copy and complete with a Limiter. It is
@@ -191,6 +203,7 @@ func (config Config) withDefaults() Config {
 		{&config.Status.Refused, http.StatusTooManyRequests},
 		{&config.Status.NoKey, http.StatusForbidden},
 		{&config.Status.Failed, http.StatusServiceUnavailable},
+		{&config.Status.Left, StatusClientLeft},
 	} {
 		if *status.code == 0 {
 			*status.code = status.byDefault
@@ -221,10 +234,14 @@ func (config Config) validate() error {
 		code  int
 	}{
 		{"Refused", config.Status.Refused}, {"NoKey", config.Status.NoKey}, {"Failed", config.Status.Failed},
+		{"Left", config.Status.Left},
 	} {
 		if !isFailureStatus(status.code) {
 			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")
 		}
+	}
+	if config.DrainRefused < 0 {
+		fault("Config.DrainRefused", strconv.FormatInt(config.DrainRefused, 10), "0 or more bytes")
 	}
 	rules := 0
 	for _, set := range []bool{config.SkipFailed, config.SkipSuccessful, config.CountIf != nil} {

@@ -11,13 +11,17 @@
 //     SkipPreflight, and a limiter that is disabled.
 //  2. The KeyFunc names whom to count the request against, Cost how much it takes, and
 //     Limits which limits apply.
-//  3. The limiter decides, with the context of the request. From here on [FromContext]
-//     has the decision.
+//  3. The limiter decides. The deadline of the request's context bounds that, and its
+//     cancellation does not: see A client that leaves. From here on [FromContext] has the
+//     decision.
 //  4. The response gets its headers, in the formats of Config.Headers: by default RateLimit
 //     and RateLimit-Policy, in the syntax of draft-ietf-httpapi-ratelimit-headers-11. On
 //     a refusal it also gets Retry-After (RFC 9110, section 10.2.3) in whole seconds, 1 or
 //     more, and Cache-Control: no-store (RFC 6585, section 4). A longer Retry-After in
 //     seconds that is there already is kept; ETag, Expires and Last-Modified are removed.
+//     The fields are settled when the header is sent: a proxy behind the limiter, or
+//     another limiter, may write to the same ones. Lists join; of the fields with room for
+//     one limit the tighter one's stay, and RateLimit is one that parses.
 //  5. Allowed: the next handler runs and its error is returned as it is. What the request
 //     took may then be given back: see Config.SkipFailed, SkipSuccessful and CountIf.
 //     Refused: the next handler does not run, and an [echo.HTTPError] of status 429
@@ -25,9 +29,8 @@
 //
 // Refusals and failures are returned as errors, so that middleware further out sees
 // them and the HTTPErrorHandler of the application writes the response. The default body
-// of a refusal is an application/problem+json (RFC 9457), and this Content-Type is set
-// before the HTTPErrorHandler runs, because Echo would set its own: a handler that sends a
-// body of another type must set that type itself.
+// of a refusal is an application/problem+json (RFC 9457); this is the Content-Type only
+// where that document is the body, and not where a handler sends a body of its own.
 //
 // # Trying out, and switching off
 //
@@ -43,7 +46,7 @@
 // The store counts by key and by the name of the limit. Two limiters on one store whose
 // limits have the same name therefore share one count for each key, also when the name
 // is a default one: two times slidingwindow.PerMinute(100) is "100-per-1m" twice, and a
-// request that passes both is counted twice. It is also counted twice if it
+// request that passes both is counted twice, of which a warning tells. It is also counted twice if it
 // passes one middleware twice, on a group and on a route of that group.
 //
 // So give each limit a Name of its own, such as "api" and "login". Clients see it, and
@@ -60,25 +63,33 @@
 //     status, such as 0 or 200, is wrapped in the 403. So is a nil one as text only:
 //     errors.Is would panic on it.
 //   - A cost above the Max of a limit: 400, because no wait makes it fit.
-//   - No decision by the store, an error of Cost or Limits, or a client that went away while
-//     waiting: Config.Status.Failed, 503, with the cause wrapped
-//     (slidingwindow.ErrStoreUnavailable, [context.Canceled], ...).
+//   - No decision by the store, or an error of Cost or Limits: Config.Status.Failed, 503, with
+//     the cause wrapped (slidingwindow.ErrStoreUnavailable, [context.DeadlineExceeded], ...).
+//   - The KeyFunc, Cost, Limits or a Store of your own gave up because the client has left:
+//     Config.Status.Left, 499, with the cause wrapped ([context.Canceled]).
 //
 // Each of these gets Cache-Control: no-store, and loses ETag, Expires and
-// Last-Modified, like a refusal. The last one gets Retry-After: 1 as well, or keeps a longer
+// Last-Modified, like a refusal. A 503 gets Retry-After: 1 as well, or keeps a longer
 // one, because some clients retry at once without it.
 //
 // The cause is there for logs. Echo's default HTTPErrorHandler does not show it to
 // the client, even with Echo.Debug.
 //
-// A client that went away reads no answer, and its 503 is no outage. Its request's
-// context has ended, and the error says so; a Config.ErrorHandler, an HTTPErrorHandler
-// or a logger tells it by
+// A context that a timeout has ended gives [context.DeadlineExceeded]: that may well be a slow
+// store.
 //
-//	errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+// # A client that leaves
 //
-// A context that a timeout has ended gives [context.DeadlineExceeded] instead: that may
-// well be a slow store.
+// net/http cancels the context of a request when its client has left, but also when it has only
+// closed its side, as nc -N does, and waits for the answer: the two look alike. So the store
+// is asked with a context that keeps the values and the deadline of the request's, and is
+// not cancelled with it. The decision is made, no unit is lost, the store is not taken for
+// failing, and the handler runs, with the context as it is. A Store of your own must
+// therefore bound its calls itself, as RedisStore does.
+//
+// With Config.SkipFailed, what was taken for a client that left is given back if the handler
+// failed or answered nothing. If it answered, the request counts: the client may have closed
+// its side only, and would else get all it wants for free.
 //
 // # Security
 //

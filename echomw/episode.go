@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 const watchedKeys = 10_000
@@ -37,4 +39,13 @@ func (e *episodes) begins(key string, now time.Time, quiet time.Duration) bool {
 		e.ends.Add(hash, later)
 	}
 	return !known || !now.Before(end)
+}
+
+// episodeOf names the episode that a refusal belongs to.
+func episodeOf(t *turn) string {
+	reason := t.decision.Reason
+	if reason == slidingwindow.ReasonCached {
+		reason = slidingwindow.ReasonLimited // by the same log, without asking again
+	}
+	return string(reason) + t.key
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 func TestEpisodeEndsAfterAQuietTime(t *testing.T) {
@@ -35,4 +37,14 @@ func TestEpisodesAreBounded(t *testing.T) {
 	}
 	assert.Equal(t, watchedKeys, e.ends.Len())
 	assert.True(t, e.begins("0", now, time.Hour), "the oldest are")
+}
+
+// A refusal that stands is told again without asking Redis: it is the same episode.
+func TestCachedRefusalsBelongToTheEpisode(t *testing.T) {
+	of := func(reason slidingwindow.Reason) string {
+		return episodeOf(&turn{key: "k", decision: slidingwindow.Decision{Reason: reason}})
+	}
+	assert.Equal(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonCached))
+	assert.NotEqual(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonShadow))
+	assert.NotEqual(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonFallback))
 }

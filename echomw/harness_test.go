@@ -12,9 +12,12 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
+
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const peer = "198.51.100.7:40000"
 
@@ -64,6 +67,7 @@ type stubStore struct {
 	err      error
 
 	calls int
+	asked func(context.Context)
 	ctx   context.Context
 	key   string
 
@@ -74,6 +78,9 @@ type stubStore struct {
 func (s *stubStore) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
 	s.calls++
 	s.ctx, s.key = ctx, req.Key
+	if s.asked != nil {
+		s.asked(ctx)
+	}
 	return s.decision, s.err
 }
 

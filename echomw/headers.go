@@ -23,6 +23,12 @@ import (
 // On a refusal no reset in seconds is later than Retry-After: draft-11 leaves a later
 // one out, and what an earlier limiter of the route said in the other fields gives way.
 //
+// Other limiters may write to the same fields, such as that of a service behind a gateway. When
+// the header is sent, lists join, and of two limits of one name the tighter stays; the
+// fields with room for one limit show the tighter one. The form is that of this set: an item
+// that was made of another's draft-7 is named "other", and what does not fit the form is left
+// out. Fields that this set does not have are left alone.
+//
 // Draft-7 and draft-6 agree on RateLimit-Policy; together with draft-11 it has draft-11's
 // form. RateLimit with both draft-11 and draft-7 stays draft-11's List, and the item of the
 // most restrictive limit says the same once more, in parameters that draft-11 lets

@@ -2,7 +2,6 @@ package echomw
 
 import (
 	"math"
-	"net/http"
 	"testing"
 	"time"
 
@@ -110,51 +109,9 @@ func TestRateLimitItems(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, h := newHeaderWriter(HeadersDraft11, test.limits), http.Header{}
-			w.write(h, &test.decision, &told{}, test.retryAfter, noClock(t))
+			h := written(HeadersDraft11, test.decision, test.retryAfter, test.limits...)
 			assert.Equal(t, test.want, h.Values("RateLimit"))
 			assert.Equal(t, []string{listPolicy(test.limits)}, h.Values("RateLimit-Policy"))
 		})
-	}
-}
-
-func TestDropLaterResets(t *testing.T) {
-	for value, want := range map[string]string{
-		`"a";r=1;t=60`:                       `"a";r=1;t=60`,
-		`"a";r=1;t=61`:                       `"a";r=1`,
-		`"a";r=1;t=61, "b";r=2;t=60`:         `"a";r=1, "b";r=2;t=60`,
-		`"a";r=1;t=60, "b";r=2;t=100`:        `"a";r=1;t=60, "b";r=2`,
-		`"a";r=1;t=61, "b";r=2;t=62;x="y;t"`: `"a";r=1, "b";r=2;x="y;t"`,
-		`"a;t=99";r=1;t=5`:                   `"a;t=99";r=1;t=5`,
-		`"a\";t=99";r=1;t=99`:                `"a\";t=99";r=1`,
-		`"a\\";r=1;t=99`:                     `"a\\";r=1`,
-		`"a";r=1`:                            `"a";r=1`,
-		`"a";r=1;t=`:                         `"a";r=1;t=`,
-		`"a";t=99999999999999999999;r=1`:     `"a";t=99999999999999999999;r=1`, // no Integer
-		`"unclosed\`:                         `"unclosed\`,
-		``:                                   ``,
-	} {
-		before := []string{value}
-		h := http.Header{fieldRateLimit: before}
-		dropLaterResets(h, 60)
-		assert.Equal(t, []string{want}, h[fieldRateLimit])
-		assert.Equal(t, []string{value}, before, "another response may hold the same list")
-	}
-	h := http.Header{}
-	dropLaterResets(h, 60)
-	assert.Empty(t, h)
-}
-
-func TestDropComments(t *testing.T) {
-	for value, want := range map[string]string{
-		`"a";r=1;t=60`: `"a";r=1;t=60`,
-		`"a";r=1;t=60;x-limit=9;x-remaining=1;x-reset=60`:                    `"a";r=1;t=60`,
-		`"a";r=1;x-limit=9;x-remaining=1;x-reset=60, "b";r=2;t=70`:           `"a";r=1, "b";r=2;t=70`,
-		`"b;x-limit=1";r=2;x-limits=3;t=70;x-limit=9;x-remaining=1;x-reset=`: `"b;x-limit=1";r=2;x-limits=3;t=70;x-reset=`,
-		`"a";bare;t=60;x-limit=9`:                                            `"a";bare;t=60`,
-	} {
-		h := http.Header{fieldRateLimit: []string{value, value}}
-		dropComments(h)
-		assert.Equal(t, []string{want, want}, h[fieldRateLimit])
 	}
 }

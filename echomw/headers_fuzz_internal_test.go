@@ -2,7 +2,7 @@ package echomw
 
 import (
 	"net/http"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/dunglas/httpsfv"
@@ -32,7 +32,7 @@ func FuzzParseHeaders(f *testing.F) {
 }
 
 // FuzzLimitName: a name that Validate takes comes back from a parser of structured fields,
-// and what is taken out of the fields leaves it as it was.
+// alone and next to another limiter's.
 func FuzzLimitName(f *testing.F) {
 	for _, seed := range []string{"", "api", `"`, `\`, `\"`, `a";t=1, "b`, ";t=9", ";x-limit=1", "\r\n", "\x00", "\x7f", "é"} {
 		f.Add(seed, int64(30))
@@ -42,14 +42,13 @@ func FuzzLimitName(f *testing.F) {
 		if limit.Validate() != nil || name == "" {
 			return
 		}
-		status := slidingwindow.Status{Limit: limit, RetryAfter: 40e9, ResetAfter: 40e9}
-		item := newListItems([]slidingwindow.Limit{limit})[0]
-		line := string(appendComment(appendItem(nil, &item, &status, 0), &status, 0))
-		h := http.Header{fieldRateLimit: {line}, fieldPolicy: {listPolicy([]slidingwindow.Limit{limit})}}
+		d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, ResetAfter: 40e9})
+		h := written(allFormats, d, retryAfter, limit)
 		requireNamed(t, h[fieldPolicy], name)
 		requireNamed(t, h[fieldRateLimit], name)
-		dropComments(h)
-		dropLaterResets(h, retryAfter)
+		again := responseOfTest{header: h}
+		again.write(newHeaderWriter(allFormats, []slidingwindow.Limit{limit}), d, retryAfter)
+		requireNamed(t, h[fieldPolicy], name)
 		requireNamed(t, h[fieldRateLimit], name)
 	})
 }
@@ -64,16 +63,62 @@ func requireNamed(t *testing.T, lines []string, name string) {
 	require.Equal(t, name, item.Value)
 }
 
-// FuzzEarlierFields: what middleware further out has sent is anything, and stays as it is
-// but for the parameters that go.
-func FuzzEarlierFields(f *testing.F) {
-	for _, seed := range []string{"", `"api";r=1;t=30`, `"a\";t=9";r=1;t=9`, `"`, `"\`, ";t=", ";t=1;t=2", ";t=99999999999999999999", `a;x-limit=1;x-reset=-1`} {
-		f.Add(seed)
+// FuzzFieldsOfOthers: what others have sent is anything, and the result is what a parser
+// takes, with our limit in it.
+func FuzzFieldsOfOthers(f *testing.F) {
+	for _, seed := range []string{"", `"api";r=1;t=30`, `"a\";t=9";r=1;t=9`, `"`, `"\`, ";t=", ";t=1;t=2", ";t=99999999999999999999",
+		`a;x-limit=1;x-reset=-1`, "limit=3, remaining=1, reset=5", "limit=3", "3;w=5", `("a" "b");r=1`, `"x";r`, "1.5", "\xff"} {
+		f.Add(seed, uint8(HeadersDraft11), int64(0))
+		f.Add(seed, uint8(allFormats&^HeadersDraft11), int64(30))
 	}
-	f.Fuzz(func(t *testing.T, line string) {
-		require.Equal(t, line, withoutParams(line, func(string, int64) bool { return false }))
-		without := withoutParams(line, func(param string, _ int64) bool { return param == paramReset || param == commentLimit })
-		require.LessOrEqual(t, len(without), len(line))
-		require.Equal(t, strings.Count(line, `"`), strings.Count(without, `"`))
+	f.Fuzz(func(t *testing.T, line string, set uint8, retryAfter int64) {
+		formats := Headers(set) & allFormats
+		r := responseOfTest{header: http.Header{}}
+		for _, field := range usualFields {
+			r.header[field] = []string{line, line}
+		}
+		r.write(newHeaderWriter(formats, []slidingwindow.Limit{burst}), burstLeft9, max(0, retryAfter))
+		written := r.header.Clone()
+		r.told.write(r.header, r.turns, max(0, retryAfter))
+		require.Equal(t, written, r.header, "writing twice changes nothing")
+		for _, field := range usualFields {
+			if !slices.Equal(r.header[field], []string{line, line}) {
+				requireWellFormed(t, r.header, field, formats.formats())
+			}
+		}
 	})
+}
+
+var usualFields = []string{fieldRateLimit, fieldPolicy, fieldLimit, fieldRemaining, fieldReset, fieldLegacyLimit, fieldLegacyRemaining, fieldLegacyReset}
+
+// requireWellFormed fails unless the field is what its format prescribes.
+func requireWellFormed(t require.TestingT, h http.Header, field string, formats Headers) {
+	values := h[field]
+	switch {
+	case field == fieldRateLimit && formats&HeadersDraft11 == 0:
+		if len(values) > 0 {
+			require.Len(t, values, 1)
+			dictionary, err := httpsfv.UnmarshalDictionary(values)
+			require.NoError(t, err)
+			require.Equal(t, []string{"limit", "remaining", "reset"}, dictionary.Names())
+		}
+	case field == fieldRateLimit || field == fieldPolicy:
+		list, err := httpsfv.UnmarshalList(values)
+		require.NoError(t, err, values)
+		names := map[string]bool{}
+		for _, member := range list {
+			item, ok := member.(httpsfv.Item)
+			require.True(t, ok, values)
+			if formats&HeadersDraft11 == 0 {
+				require.GreaterOrEqual(t, whole(item.Value), int64(0))
+				continue
+			}
+			name, ok := item.Value.(string)
+			require.True(t, ok, values)
+			require.False(t, names[name], "%q is there twice", name)
+			names[name] = true
+		}
+	default:
+		require.LessOrEqual(t, len(values), 1, field)
+	}
 }

@@ -11,18 +11,19 @@ const (
 	// maxInteger is the largest Integer of a structured field (RFC 9651, section 3.3.1).
 	maxInteger = 999_999_999_999_999
 
-	// maxLines is how many lines a limiter writes at most: RateLimit, RateLimit-Policy,
+	// usualLines is how many lines one limiter writes at most: RateLimit, RateLimit-Policy,
 	// and three each of draft-6 and legacy.
-	maxLines = 8
+	usualLines = 8
 )
 
-// fieldLines gathers the lines of one limiter for a response, which then cost two
-// allocations, however many there are: one for all text, one for all lists of lines.
+// fieldLines gathers the lines of a response, which then cost two allocations at most, however
+// many there are: one for all text, one for all lines. Lines of one field follow each other.
 //
 // The text is passed along by itself, one line after another: as a field of this struct
 // it would not stay on the stack, because the names of the fields do not.
 type fieldLines struct {
-	lines [maxLines]fieldLine
+	first [usualLines]fieldLine
+	more  []fieldLine // of several limiters
 	n     int
 }
 
@@ -30,12 +31,22 @@ type fieldLine struct {
 	field string // in the form that net/http keeps it in
 	value string // "" for the text from the end of the line before
 	end   int    // of the line in the text
-	adds  bool   // to the lines of other limiters, whose place it takes otherwise
 }
 
 func (l *fieldLines) add(line fieldLine) {
-	l.lines[l.n] = line
+	if l.n < len(l.first) {
+		l.first[l.n] = line
+	} else {
+		l.more = append(l.more, line)
+	}
 	l.n++
+}
+
+func (l *fieldLines) at(i int) *fieldLine {
+	if i < len(l.first) {
+		return &l.first[i]
+	}
+	return &l.more[i-len(l.first)]
 }
 
 // appendInteger appends a line that is an Integer.
@@ -45,23 +56,78 @@ func (l *fieldLines) appendInteger(text []byte, field string, n int64) []byte {
 	return text
 }
 
-func (l *fieldLines) writeTo(h http.Header, text []byte) {
+// headerLine is a line as it is in a header. The array lets a header hold the value of a field
+// that has one line, as nearly all have, without another allocation.
+type headerLine struct {
+	field string
+	value [1]string
+}
+
+// finish returns the lines, in room if there is enough of it.
+func (l *fieldLines) finish(text []byte, room []headerLine) []headerLine {
 	all, start := string(text), 0
-	values := make([]string, l.n)
-	for i := range values {
-		line := &l.lines[i]
-		values[i] = line.value
+	lines := room[:min(len(room), l.n)]
+	if len(room) < l.n {
+		lines = make([]headerLine, l.n)
+	}
+	for i := range lines {
+		line := l.at(i)
+		lines[i] = headerLine{field: line.field, value: [1]string{line.value}}
 		if line.value == "" {
-			values[i] = all[start:line.end]
+			lines[i].value[0] = all[start:line.end]
 		}
 		start = line.end
-		// Without room behind it, so that nobody's append reaches the next one.
-		list := values[i : i+1 : i+1]
-		if earlier := h[line.field]; line.adds && len(earlier) > 0 {
-			list = append(earlier, list...)
-		}
-		h[line.field] = list
 	}
+	return lines
+}
+
+// setLines puts lines in the place of all that the header has in their fields.
+func setLines(h http.Header, lines []headerLine) {
+	for i := 0; i < len(lines); {
+		field, n := lines[i].field, linesOfOneField(lines[i:])
+		if n == 1 {
+			// Without room behind it, so that nobody's append reaches the next one.
+			h[field] = lines[i].value[:1:1]
+		} else {
+			values := make([]string, n)
+			for j := range values {
+				values[j] = lines[i+j].value[0]
+			}
+			h[field] = values
+		}
+		i += n
+	}
+}
+
+// hasOthers tells whether the header has other lines in the fields of these.
+func hasOthers(h http.Header, lines []headerLine) bool {
+	for i := 0; i < len(lines); {
+		n := linesOfOneField(lines[i:])
+		for _, value := range h[lines[i].field] {
+			if !isAmong(lines[i:i+n], value) {
+				return true
+			}
+		}
+		i += n
+	}
+	return false
+}
+
+func isAmong(lines []headerLine, value string) bool {
+	for i := range lines {
+		if lines[i].value[0] == value {
+			return true
+		}
+	}
+	return false
+}
+
+func linesOfOneField(lines []headerLine) int {
+	n := 1
+	for n < len(lines) && lines[n].field == lines[0].field {
+		n++
+	}
+	return n
 }
 
 func appendInteger(b []byte, n int64) []byte {

@@ -110,9 +110,8 @@ func member(dictionary *httpsfv.Dictionary, name string) int64 {
 func TestHeadersParseBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		set := Headers(rapid.IntRange(0, int(allFormats)).Draw(t, "set"))
-		now := time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "now"), rapid.Int64Range(0, 1e9-1).Draw(t, "nanosecond"))
-		var told told
-		h := http.Header{}
+		now, h := testNow, http.Header{}
+		responses := responseOfTest{header: h}
 		if rapid.Bool().Draw(t, "has a Retry-After") {
 			h.Set("Retry-After", strconv.FormatInt(rapid.Int64Range(0, 1e6).Draw(t, "earlier"), 10))
 		}
@@ -128,8 +127,7 @@ func TestHeadersParseBack(t *testing.T) {
 				require.Equal(t, []string{strconv.FormatInt(retryAfter, 10)}, h.Values("Retry-After"))
 				require.GreaterOrEqual(t, retryAfter, max(1, ceilSeconds(d.RetryAfter)))
 			}
-			w := newHeaderWriter(set, ownLimits)
-			w.write(h, &d, &told, retryAfter, func() time.Time { return now })
+			responses.write(newHeaderWriter(set, ownLimits), d, retryAfter)
 			limits, statuses = append(limits, ownLimits...), append(statuses, ownStatuses...)
 		}
 
@@ -230,8 +228,8 @@ func drawAnyDuration(t *rapid.T, label string) time.Duration {
 // takes, and on a refusal none has a reset after Retry-After.
 func TestAnyDecisionsInAnySetsAreWellFormed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var told told
-		h := http.Header{}
+		formats, h := Headers(0), http.Header{}
+		responses := responseOfTest{header: h}
 		retryAfter := int64(0)
 		for range rapid.IntRange(1, 3).Draw(t, "limiters") {
 			limits := drawLimits(t)
@@ -254,13 +252,16 @@ func TestAnyDecisionsInAnySetsAreWellFormed(t *testing.T) {
 				retryAfter = setRetryAfter(h, d.RetryAfter)
 			}
 			w := newHeaderWriter(set, limits)
-			w.write(h, &d, &told, retryAfter, testClock)
+			if w.tells(&d) {
+				formats |= w.formats
+			}
+			responses.write(w, d, retryAfter)
 			if retryAfter > 0 {
 				break
 			}
 		}
 
-		isList := told.formats&HeadersDraft11 != 0 || told.formats&HeadersDraft7 == 0
+		isList := formats&HeadersDraft11 != 0 || formats&HeadersDraft7 == 0
 		r := parse(t, h, !isList)
 		commented := 0
 		for _, item := range r.items {

@@ -12,11 +12,19 @@ import (
 // "at once", or fall back on a delay of their own. It keeps a longer wait that is there
 // already, and returns what the header says now.
 func setRetryAfter(h http.Header, wait time.Duration) int64 {
-	seconds := max(1, ceilSeconds(wait))
-	if earlier, err := strconv.ParseInt(h.Get(echo.HeaderRetryAfter), 10, 64); err == nil {
-		seconds = max(seconds, earlier)
-	}
+	seconds := max(1, ceilSeconds(wait), retryAfterOf(h))
 	h.Set(echo.HeaderRetryAfter, strconv.FormatInt(seconds, 10))
+	return seconds
+}
+
+// retryAfterOf returns the Retry-After of a response, the longest if it has several; 0 if it
+// has none in seconds.
+func retryAfterOf(h http.Header) (seconds int64) {
+	for _, value := range h[echo.HeaderRetryAfter] {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			seconds = max(seconds, n)
+		}
+	}
 	return seconds
 }
 

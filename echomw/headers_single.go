@@ -33,27 +33,27 @@ func integerPolicy(limits []slidingwindow.Limit) string {
 }
 
 // appendDraft7 appends RateLimit as a Dictionary.
-func appendDraft7(text []byte, lines *fieldLines, s *slidingwindow.Status, retryAfter int64) []byte {
+func appendDraft7(text []byte, lines *fieldLines, s *slidingwindow.Status) []byte {
 	text = append(text, "limit="...)
 	text = appendInteger(text, s.Limit.Max)
 	text = append(text, ", remaining="...)
 	text = appendInteger(text, s.Remaining)
 	text = append(text, ", reset="...)
-	text = appendInteger(text, ceilSeconds(waitUpTo(s, retryAfter)))
+	text = appendInteger(text, ceilSeconds(waitOf(s)))
 	lines.add(fieldLine{field: fieldRateLimit, end: len(text)})
 	return text
 }
 
-func appendDraft6(text []byte, lines *fieldLines, s *slidingwindow.Status, retryAfter int64) []byte {
+func appendDraft6(text []byte, lines *fieldLines, s *slidingwindow.Status) []byte {
 	text = lines.appendInteger(text, fieldLimit, s.Limit.Max)
 	text = lines.appendInteger(text, fieldRemaining, s.Remaining)
-	return lines.appendInteger(text, fieldReset, ceilSeconds(waitUpTo(s, retryAfter)))
+	return lines.appendInteger(text, fieldReset, ceilSeconds(waitOf(s)))
 }
 
-func appendLegacy(text []byte, lines *fieldLines, s *slidingwindow.Status, retryAfter int64, now time.Time) []byte {
+func appendLegacy(text []byte, lines *fieldLines, s *slidingwindow.Status, now time.Time) []byte {
 	text = lines.appendInteger(text, fieldLegacyLimit, s.Limit.Max)
 	text = lines.appendInteger(text, fieldLegacyRemaining, s.Remaining)
-	return lines.appendInteger(text, fieldLegacyReset, ceilUnix(now.Add(waitUpTo(s, retryAfter))))
+	return lines.appendInteger(text, fieldLegacyReset, ceilUnix(now.Add(waitOf(s))))
 }
 
 // waitOf is how long until a limit has more units again or, if it refused, until it has
@@ -63,16 +63,6 @@ func waitOf(s *slidingwindow.Status) time.Duration {
 		return s.RetryAfter
 	}
 	return max(0, s.ResetAfter)
-}
-
-// waitUpTo is waitOf for a field that cannot do without: no later than the Retry-After
-// of the response, if it has one.
-func waitUpTo(s *slidingwindow.Status, retryAfter int64) time.Duration {
-	wait := waitOf(s)
-	if retryAfter > 0 && ceilSeconds(wait) > retryAfter {
-		return time.Duration(retryAfter) * time.Second
-	}
-	return wait
 }
 
 // ceilUnix rounds up, as ceilSeconds does.

@@ -19,13 +19,11 @@ type step struct {
 
 // route lets limiters of one limit each write to one response, one after another.
 func route(steps ...step) http.Header {
-	var told told
-	h := http.Header{}
+	r := responseOfTest{header: http.Header{}}
 	for _, s := range steps {
-		w := newHeaderWriter(s.set, []slidingwindow.Limit{s.decision.Limit})
-		w.write(h, &s.decision, &told, s.retryAfter, testClock)
+		r.write(newHeaderWriter(s.set, []slidingwindow.Limit{s.decision.Limit}), s.decision, s.retryAfter)
 	}
-	return h
+	return r.header
 }
 
 func lines(fields map[string][]string) http.Header {
@@ -156,38 +154,21 @@ func TestLimitersWithDifferentFormats(t *testing.T) {
 }
 
 func TestALimiterOfAnUnknownStatusChangesNothing(t *testing.T) {
-	var told told
-	h := http.Header{}
+	var r responseOfTest
 	w := newHeaderWriter(allFormats, []slidingwindow.Limit{burst})
-	w.write(h, &burstLeft9, &told, 0, testClock)
-	want := h.Clone()
-	unknown := slidingwindow.Decision{Allowed: true}
-	w.write(h, &unknown, &told, 0, testClock)
-	assert.Equal(t, want, h)
-}
-
-// Headers of one name that a handler or a proxy wrote are another's: Lists grow, and the
-// others are replaced.
-func TestFieldsOfOthers(t *testing.T) {
-	var told told
-	h := http.Header{fieldRateLimit: {`"theirs";r=1;x-limit=3`}, fieldLegacyLimit: {"3"}}
-	first := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{burst})
-	first.write(h, &burstLeft9, &told, 0, testClock)
-	assert.Equal(t, []string{`"theirs";r=1;x-limit=3`, `"burst";r=9;t=1`}, h[fieldRateLimit])
-	assert.Equal(t, []string{"10"}, h[fieldLegacyLimit])
-
-	second := newHeaderWriter(HeadersDraft11|HeadersLegacy, []slidingwindow.Limit{daily})
-	second.write(h, &dailyLeft7, &told, 0, testClock)
-	assert.Equal(t, []string{`"theirs";r=1;x-limit=3`, `"burst";r=9;t=1`, `"daily";r=7;t=3600`}, h[fieldRateLimit])
+	r.write(w, burstLeft9, 0)
+	want := r.header.Clone()
+	r.write(w, slidingwindow.Decision{Allowed: true}, 0)
+	assert.Equal(t, want, r.header)
 }
 
 // A wait is counted from when it was told of, whatever happens before the next limiter.
 func TestAPointInTimeStaysWhereItIs(t *testing.T) {
-	var told told
-	h := http.Header{}
-	tight, loose := newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{daily}), newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{burst})
-	tight.write(h, &dailyLeft7, &told, 0, testClock)
-	want := h.Clone()
-	loose.write(h, &burstLeft9, &told, 0, noClock(t))
-	assert.Equal(t, want, h)
+	var r responseOfTest
+	r.write(newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{daily}), dailyLeft7, 0)
+	want := r.header.Clone()
+	r.turns = append(r.turns, turn{plan: &plan{headers: newHeaderWriter(HeadersLegacy, []slidingwindow.Limit{burst})},
+		decision: burstLeft9, at: testNow.Add(time.Minute), tells: true})
+	r.told.write(r.header, r.turns, 0)
+	assert.Equal(t, want, r.header)
 }

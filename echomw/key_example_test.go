@@ -172,6 +172,6 @@ func ExampleParseKey() {
 	// Output:
 	// 200
 	// 429 again
-	// echomw: invalid configuration: ParseKey: part 0 is "ipp"; allowed: ip, route, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it
+	// echomw: invalid configuration: ParseKey: part 0 is "ipp"; allowed: ip, ip:header:NAME, route, pattern, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it
 	// echomw: invalid configuration: ParseKey: part 1: KeyByHeader: name is ""; allowed: the name of a header, such as "X-API-Key"
 }

@@ -43,7 +43,7 @@ func Hashed(secret []byte, key Keyer) Keyer {
 		return faults
 	}
 	secret = slices.Clone(secret)
-	return &hashedKey{key: key, hashers: sync.Pool{New: func() any {
+	return &hashedKey{key: key, hashers: &sync.Pool{New: func() any {
 		return &hasher{mac: hmac.New(sha256.New, secret)}
 	}}}
 }
@@ -61,7 +61,7 @@ func secretFault(field string, secret []byte) *ConfigError {
 
 type hashedKey struct {
 	key     Keyer
-	hashers sync.Pool // of *hasher, because a new HMAC hashes the secret twice
+	hashers *sync.Pool // of *hasher, because a new HMAC hashes the secret twice
 }
 
 func (k *hashedKey) Key(c echo.Context) (string, error) {

@@ -3,7 +3,7 @@ package echomw
 import (
 	"cmp"
 	"fmt"
-	"slices"
+	"net/http"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -31,7 +31,7 @@ func KeyByIP(ipv6Prefix int) Keyer {
 	if fault := ipv6PrefixFault("KeyByIP: ipv6Prefix", ipv6Prefix); fault != nil {
 		return badKey{fault}
 	}
-	return ipKey{cmp.Or(ipv6Prefix, DefaultIPv6Prefix)}
+	return ipKey{ipv6Prefix: cmp.Or(ipv6Prefix, DefaultIPv6Prefix)}
 }
 
 func ipv6PrefixFault(field string, ipv6Prefix int) *ConfigError {
@@ -45,7 +45,10 @@ func ipv6PrefixFault(field string, ipv6Prefix int) *ConfigError {
 	}
 }
 
-type ipKey struct{ ipv6Prefix int }
+type ipKey struct {
+	ipv6Prefix int
+	watch      *watch // nil outside of a middleware
+}
 
 func (k ipKey) Key(c echo.Context) (string, error) {
 	source, text := "the peer's address (http.Request.RemoteAddr)", c.Request().RemoteAddr
@@ -57,20 +60,46 @@ func (k ipKey) Key(c echo.Context) (string, error) {
 		return "", fmt.Errorf("%w: %s is not an IP address; set Echo.IPExtractor to an extractor that fits the proxy in front, or Config.KeyFunc",
 			ErrNoKey, source)
 	}
+	k.watch.address(c, text)
 	return key, nil
 }
 
-// countsByIP tells whether the address of the client is part of the key.
-func countsByIP(key Keyer) bool {
-	switch key := key.(type) {
-	case ipKey:
-		return true
-	case *hashedKey:
-		return countsByIP(key.key)
-	case joinKey:
-		return slices.ContainsFunc(key, countsByIP)
-	case firstKey:
-		return slices.ContainsFunc(key, countsByIP)
+// KeyByIPHeader counts by the IP address that a header has, such as "CF-Connecting-IP", by
+// the rules of [KeyByIP]: all spellings of an IPv4 address are one key, and IPv6 is cut to
+// a prefix. [KeyByHeader] would take each spelling, and each address of a network, for
+// another client.
+//
+// A client can send any header. Use it only where all requests come through a proxy that
+// sets the header itself, and the server can be reached in no other way.
+//
+// The header must be there, once, with one address: otherwise the request is refused with
+// 400 and an error that matches [ErrNoKey]. A name that is not the name of a header, and an
+// ipv6Prefix that KeyByIP does not take, are errors of [Config.ToMiddleware].
+func KeyByIPHeader(name string, ipv6Prefix int) Keyer {
+	faults := faultsIn(KeyByHeader(name)).within("KeyByIPHeader")
+	if fault := ipv6PrefixFault("KeyByIPHeader: ipv6Prefix", ipv6Prefix); fault != nil {
+		faults = append(faults, fault)
 	}
-	return false
+	if faults != nil {
+		return faults
+	}
+	header, _ := KeyByHeader(name).(requestKey)
+	return ipHeaderKey{header: header, ipv6Prefix: cmp.Or(ipv6Prefix, DefaultIPv6Prefix)}
+}
+
+type ipHeaderKey struct {
+	header     requestKey
+	ipv6Prefix int
+}
+
+func (k ipHeaderKey) Key(c echo.Context) (string, error) {
+	value, err := k.header.Key(c)
+	if err != nil {
+		return "", err
+	}
+	key, ok := addressKey(value, k.ipv6Prefix)
+	if !ok {
+		return "", k.header.unclear(http.StatusBadRequest, "is not an IP address", nil)
+	}
+	return key, nil
 }

@@ -8,7 +8,7 @@ import (
 
 // KeyOptions are what the text of [ParseKey] needs besides.
 type KeyOptions struct {
-	// IPv6Prefix is how many bits of an IPv6 address to keep, for "ip": 32 to 64.
+	// IPv6Prefix is how many bits of an IPv6 address to keep, for "ip" and "ip:header:": 32 to 64.
 	// Optional. Defaults to DefaultIPv6Prefix (56).
 	IPv6Prefix int
 
@@ -23,7 +23,9 @@ type KeyOptions struct {
 //	key   = part *( "+" part )       several are joined, see Join
 //	part  = [ "hashed:" ] what       see Hashed
 //	what  = "ip"                     KeyByIP
+//	      / "ip:header:" name        KeyByIPHeader
 //	      / "route"                  KeyByRoute
+//	      / "pattern"                KeyByPattern
 //	      / "header:" name           KeyByHeader
 //	      / "cookie:" name           KeyByCookie
 //	      / "query:" name            KeyByQuery
@@ -74,10 +76,13 @@ func ParseKey(text string, options KeyOptions) (Keyer, error) {
 
 func partField(i int) string { return "ParseKey: part " + strconv.Itoa(i) }
 
-const allowedPart = "ip, route, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it"
+const allowedPart = "ip, ip:header:NAME, route, pattern, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it"
 
 // parsePart makes the Keyer of a part, or reports that it is none.
 func parsePart(text string, ipv6Prefix int) (key Keyer, known bool) {
+	if name, ok := strings.CutPrefix(text, "ip:header:"); ok {
+		return KeyByIPHeader(name, ipv6Prefix), name == strings.TrimSpace(name)
+	}
 	word, name, hasName := strings.Cut(text, ":")
 	if name != strings.TrimSpace(name) {
 		return nil, false
@@ -88,6 +93,8 @@ func parsePart(text string, ipv6Prefix int) (key Keyer, known bool) {
 			return KeyByIP(ipv6Prefix), true
 		case "route":
 			return KeyByRoute(), true
+		case "pattern":
+			return KeyByPattern(), true
 		}
 		return nil, false
 	}

@@ -52,7 +52,7 @@ func TestParseKeyOptions(t *testing.T) {
 }
 
 func TestParseKeyReportsAllThatIsWrong(t *testing.T) {
-	const allowed = "; allowed: ip, route, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it"
+	const allowed = "; allowed: ip, ip:header:NAME, route, pattern, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it"
 	const short = " bytes long; allowed: 16 bytes or more, best random ones"
 	for _, test := range []struct {
 		text    string

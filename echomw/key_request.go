@@ -17,7 +17,8 @@ import (
 // The client chooses the value. Use it for a header that is checked, by a proxy or by
 // middleware that runs before the limiter; a client could otherwise have a new quota for
 // each request. The value is taken as it is sent: where it is not case-sensitive, as
-// addresses of e-mail are not, each spelling is a key. It is stored in Redis in clear,
+// addresses of e-mail are not, each spelling is a key. For a header that has an IP address
+// take [KeyByIPHeader]. It is stored in Redis in clear,
 // and who reads Redis reads it: keep a secret out with [Hashed].
 //
 // "Host" is the host that the request asks for, in the client's spelling: "A.example"
@@ -92,6 +93,7 @@ type requestKey struct {
 	part   requestPart
 	name   string // as the application writes it, for texts
 	stored string // as net/http and Echo keep it
+	watch  *watch // nil outside of a middleware
 }
 
 func (k requestKey) Key(c echo.Context) (string, error) {
@@ -103,6 +105,9 @@ func (k requestKey) Key(c echo.Context) (string, error) {
 		return "", k.unclear(http.StatusBadRequest, "occurs more than once", nil)
 	case value == "":
 		return "", k.missing()
+	}
+	if k.part == inHeader {
+		k.watch.header(value)
 	}
 	return value, nil
 }

@@ -20,6 +20,9 @@ const (
 // "GET (no route)", or that of the group that it falls into ("GET /api/*"), and a
 // method that HTTP and Echo do not know is written as "OTHER".
 //
+// Each method is a quota of its own: a client of a route that serves several, as e.Any
+// registers, has as many quotas as that. Take [KeyByPattern] there.
+//
 // Echo knows the route only after routing: with Echo.Pre no request has one. Routes of
 // one pattern under several hosts share a key.
 func KeyByRoute() Keyer { return routeKey{} }
@@ -33,6 +36,16 @@ func (routeKey) Key(c echo.Context) (string, error) {
 	}
 	return method + " " + cmp.Or(c.Path(), unknownRoute), nil
 }
+
+// KeyByPattern counts by the pattern of the route alone, such as "/users/:id", so all methods
+// share one quota. Take it where one handler serves several methods (e.Any, a proxy), and
+// [KeyByRoute] where reading and writing should have quotas of their own. What
+// KeyByRoute says of URLs without a route is true of it too.
+func KeyByPattern() Keyer { return patternKey{} }
+
+type patternKey struct{}
+
+func (patternKey) Key(c echo.Context) (string, error) { return cmp.Or(c.Path(), unknownRoute), nil }
 
 func isKnownMethod(method string) bool {
 	switch method {

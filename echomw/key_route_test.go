@@ -78,3 +78,24 @@ func TestRouteMiddlewareKnowsItsRoute(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, do(e, http.MethodGet, "/a").Code)
 	assert.Equal(t, http.StatusOK, do(e, http.MethodGet, "/b").Code)
 }
+
+// e.Any serves each method: by KeyByRoute each is a quota, by KeyByPattern all share one.
+func TestMethodsOfOneRoute(t *testing.T) {
+	served := func(text string) (n int) {
+		key, err := echomw.ParseKey(text, echomw.KeyOptions{})
+		require.NoError(t, err)
+		e := echo.New()
+		e.Any("/*", func(c echo.Context) error { return c.NoContent(200) },
+			echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(2)), KeyFunc: key}))
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+			for range 3 {
+				if do(e, method, "/x").Code == 200 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	assert.Equal(t, 12, served("route"))
+	assert.Equal(t, 2, served("pattern"))
+}

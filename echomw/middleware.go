@@ -30,7 +30,7 @@ func RateLimiterWithConfig(config Config) echo.MiddlewareFunc {
 
 // ToMiddleware returns middleware with these settings, or an error that names every
 // setting that is wrong, those of the Keyer included; each matches [ErrInvalidConfig]. The
-// middleware asks the limiter once for each request, with the request's context. It may be
+// middleware asks the limiter once for each request. It may be
 // used on several routes, and several limiters may be used on one route: the first to refuse
 // ends the request, and what the ones before it counted stays counted.
 //
@@ -50,7 +50,8 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{Config: config, plans: plans, episodes: episodes, byPeer: countsByIP(config.KeyFunc)}
+	g := &gate{Config: config, plans: plans, episodes: episodes}
+	g.KeyFunc = watched(config.KeyFunc, &watch{logger: g.logger})
 	g.settles = config.SkipFailed || config.SkipSuccessful || config.CountIf != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error { return g.serve(c, next) }
@@ -63,17 +64,9 @@ type gate struct {
 	plans    *plans
 	episodes *episodes
 	settles  bool // some requests are given back
-	byPeer   bool // the key has the IP address
 
-	proxy, twice, preflight, badMessage, keyless once
-	refunds, shadows                             trouble
-}
-
-// turn is one request at one gate.
-type turn struct {
-	plan     *plan
-	key      string
-	decision slidingwindow.Decision
+	twice, preflight, badMessage, keyless once
+	refunds, shadows                      trouble
 }
 
 func (g *gate) logger() *slog.Logger {
@@ -93,6 +86,9 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 		// net/http removes the files of the request that it made, and this may be a copy.
 		defer func() { _ = parsed.RemoveAll() }()
 	}
+	if failure != nil {
+		failure = g.ofClientThatLeft(c, failure)
+	}
 	shadow := g.Limiter.Shadow()
 	switch {
 	case failure != nil && shadow:
@@ -103,31 +99,31 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	case t.plan == nil:
 		return next(c) // free
 	}
-	r := note(c, t)
+	t.tells = (!shadow || g.ShadowHeaders) && t.plan.headers.tells(&t.decision)
+	r := note(c, &t)
 	if g.twice.due() && r.countedTwice() {
-		g.twice.warn(g.logger(), "echomw: a request is counted twice, because it passes a limiter twice, or two with limits of one name", helpTwice)
+		g.twice.warn(g.logger(), "echomw: a request is counted twice, because it passes a limiter twice, or two on one store with limits of one name", helpTwice)
 	}
-	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(string(t.decision.Reason)+t.key, time.Now(), t.decision.Limit.Window) {
+	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(episodeOf(&t), time.Now(), t.decision.Limit.Window) {
 		g.OnFirstRefusal(c, t.decision)
 	}
 	if !t.decision.Allowed {
 		return g.refuse(c, r)
 	}
-	if !shadow || g.ShadowHeaders {
-		// Before next, which may send the header with its first byte.
-		t.plan.headers.write(c.Response().Header(), &r.last.decision, &r.told, 0, time.Now)
+	if t.tells {
+		// Before next, whose handlers may read what is told.
+		r.told.write(c.Response().Header(), r.turns, 0)
 	}
 	if g.settles {
-		return g.settle(c, next, t)
+		return g.settle(c, next, r)
 	}
-	return next(c)
+	return r.serve(c, next)
 }
 
 // decide returns the decision, unless it returns a failure; without a plan the request is
 // free. The failure is never an untyped nil by mistake: the absence of an error is not a
 // decision.
 func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
-	g.warnOfProxy(c)
 	key, err := g.KeyFunc.Key(c)
 	if err == nil && key == "" {
 		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
@@ -148,14 +144,16 @@ func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
 	if err != nil {
 		return turn{}, failureOf(err, ErrUndecided, g.Status.Failed)
 	}
-	decision, err := plan.limiter.AllowN(c.Request().Context(), key, cost)
+	ctx, cancel := deciding(c.Request().Context())
+	decision, err := plan.limiter.AllowN(ctx, key, cost)
+	cancel()
 	switch {
 	case errors.Is(err, slidingwindow.ErrCostExceedsLimit):
 		return turn{}, failureOf(err, ErrUndecided, http.StatusBadRequest)
 	case err != nil:
 		return turn{}, statusError(g.Status.Failed, fmt.Errorf("%w: %w", ErrUndecided, err))
 	}
-	return turn{plan: plan, key: key, decision: decision}, nil
+	return turn{plan: plan, key: key, decision: decision, at: time.Now()}, nil
 }
 
 func (g *gate) refuse(c echo.Context, r *record) error {
@@ -163,10 +161,11 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 		g.preflight.warn(g.logger(), "echomw: a CORS preflight was refused: use the CORS middleware before the limiter, or set SkipPreflight", helpCORS)
 	}
 	header := c.Response().Header()
-	t := &r.last
+	t := r.last()
 	retryAfter := setRetryAfter(header, t.decision.RetryAfter)
-	t.plan.headers.write(header, &t.decision, &r.told, retryAfter, time.Now)
+	r.told.write(header, r.turns, retryAfter)
 	forbidStoring(header)
+	g.drainAfter(c)
 	if g.DenyHandler != nil {
 		if done, err := answered(c, g.DenyHandler(c, t.decision)); done {
 			return err
@@ -181,7 +180,10 @@ func (g *gate) fail(c echo.Context, failure *echo.HTTPError) error {
 	if failure.Code == http.StatusTooManyRequests || failure.Code == http.StatusServiceUnavailable ||
 		failure.Code == g.Status.Failed && errors.Is(failure, ErrUndecided) {
 		// Some clients retry at once when they are not told to wait.
-		toldOn(c).dropLaterResets(header, setRetryAfter(header, time.Second))
+		retryAfter := setRetryAfter(header, time.Second)
+		if r := recordOf(c); r != nil {
+			r.told.write(header, r.turns, retryAfter)
+		}
 	}
 	if g.ErrorHandler != nil {
 		if done, err := answered(c, g.ErrorHandler(c, failure)); done {

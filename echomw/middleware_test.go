@@ -142,42 +142,6 @@ func TestStoreErrorIs503AndNeverServed(t *testing.T) {
 	}
 }
 
-func TestClientThatWentAwayIsNotServed(t *testing.T) {
-	var seen error
-	e := newEcho(spy(&seen), echomw.RateLimiter(newLimiter(t, newClock(), api(1))))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-
-	rec := get(e, func(r *http.Request) { *r = *r.WithContext(ctx) })
-	require.ErrorIs(t, seen, context.Canceled)
-	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
-	assert.Equal(t, http.StatusOK, get(e).Code, "it took no unit")
-}
-
-// The package doc says how an error handler tells the two apart.
-func TestClientThatWentAwayIsToldFromAnOutage(t *testing.T) {
-	gone := func(ctx context.Context, limiter *slidingwindow.Limiter) (gone bool) {
-		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
-			Limiter: limiter,
-			ErrorHandler: func(c echo.Context, err error) error {
-				gone = errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
-				return err
-			},
-		}))
-		assert.Equal(t, http.StatusServiceUnavailable, get(e, func(r *http.Request) { *r = *r.WithContext(ctx) }).Code)
-		return gone
-	}
-	left, leave := context.WithCancel(t.Context())
-	leave()
-	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
-	defer cancel()
-	working := newLimiter(t, newClock(), api(1))
-	assert.True(t, gone(left, working))
-	assert.False(t, gone(late, working), "the server's own timeout")
-	closed := fmt.Errorf("%w: %w", slidingwindow.ErrStoreUnavailable, context.Canceled)
-	assert.False(t, gone(t.Context(), newLimiterOn(t, &stubStore{err: closed}, api(1))), "a client of Redis that was closed")
-}
-
 func TestKeyFailures(t *testing.T) {
 	plain := errors.New("no session for user 4711")
 	unauthorized := echo.NewHTTPError(http.StatusUnauthorized, "who are you?")

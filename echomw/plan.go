@@ -2,6 +2,8 @@ package echomw
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/hashicorp/golang-lru/v2"
 
@@ -15,6 +17,14 @@ type plan struct {
 	limiter *slidingwindow.Limiter
 	names   []string // of the limits
 	headers headerWriter
+}
+
+// sharesLogs tells whether both count in one log of each key. Two stores count apart; a store
+// whose type cannot be compared is not known to be the same.
+func (p *plan) sharesLogs(other *plan) bool {
+	store := p.limiter.Store()
+	return reflect.ValueOf(store).Comparable() && store == other.limiter.Store() &&
+		slices.ContainsFunc(p.names, func(name string) bool { return slices.Contains(other.names, name) })
 }
 
 // plans makes the plans of requests whose limits are known only at run time.

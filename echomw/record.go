@@ -2,6 +2,7 @@ package echomw
 
 import (
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,11 +15,11 @@ import (
 // it is that of the last one that decided, which is the nearest to the handler. ok is false
 // if none did: the request was skipped or free, the limiter is disabled, or could not decide.
 func FromContext(c echo.Context) (d slidingwindow.Decision, ok bool) {
-	r, ok := c.Get(recordKey).(*record)
-	if !ok {
+	r := recordOf(c)
+	if r == nil {
 		return slidingwindow.Decision{}, false
 	}
-	return r.last.decision, true
+	return r.last().decision, true
 }
 
 // KeyFromContext returns the key that the Decision of [FromContext] is about, as
@@ -26,49 +27,57 @@ func FromContext(c echo.Context) (d slidingwindow.Decision, ok bool) {
 // the limits of that Limiter, not of others that Config.Limits gave. It is what the
 // KeyFunc made of the request: do not log it if that may hold a secret.
 func KeyFromContext(c echo.Context) (key string, ok bool) {
-	r, ok := c.Get(recordKey).(*record)
-	if !ok {
+	r := recordOf(c)
+	if r == nil {
 		return "", false
 	}
-	return r.last.key, true
+	return r.last().key, true
 }
 
 const recordKey = "github.com/seed-e8747a6b/ratelimit/echomw"
 
 // record is what the limiters said of one request so far.
 type record struct {
-	last turn
-	told told
-	past []turn // those before the last one
+	turns  []turn
+	usual  [1]turn // room for one limiter
+	told   told
+	sender sender
+}
+
+// turn is one request at one gate.
+type turn struct {
+	plan     *plan
+	key      string
+	decision slidingwindow.Decision
+	at       time.Time // of the decision
+	tells    bool      // in the headers of the response
 }
 
 // note adds a turn to the record of the request.
-func note(c echo.Context, t turn) *record {
-	r, ok := c.Get(recordKey).(*record)
-	if !ok {
-		r = &record{last: t}
+func note(c echo.Context, t *turn) *record {
+	r := recordOf(c)
+	if r == nil {
+		r = &record{}
+		r.turns = r.usual[:0]
 		c.Set(recordKey, r)
-		return r
 	}
-	r.past = append(r.past, r.last)
-	r.last = t
+	r.turns = append(r.turns, *t)
 	return r
 }
 
-// toldOn returns what the response was told so far.
-func toldOn(c echo.Context) *told {
-	if r, ok := c.Get(recordKey).(*record); ok {
-		return &r.told
-	}
-	return new(told)
+// recordOf returns the record of the request, nil if no limiter has decided.
+func recordOf(c echo.Context) *record {
+	r, _ := c.Get(recordKey).(*record)
+	return r
 }
 
-// countedTwice tells whether a limit of the last turn's name had counted the request
-// against the same key before.
+func (r *record) last() *turn { return &r.turns[len(r.turns)-1] }
+
+// countedTwice tells whether the last turn has counted the request in a log that had
+// counted it before: that of one store, limit name and key.
 func (r *record) countedTwice() bool {
-	return slices.ContainsFunc(r.past, func(t turn) bool {
-		return t.key == r.last.key && slices.ContainsFunc(t.plan.names, func(name string) bool {
-			return slices.Contains(r.last.plan.names, name)
-		})
+	last := r.last()
+	return slices.ContainsFunc(r.turns[:len(r.turns)-1], func(t turn) bool {
+		return t.key == last.key && t.plan.sharesLogs(last.plan)
 	})
 }

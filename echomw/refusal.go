@@ -1,7 +1,6 @@
 package echomw
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,14 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-)
-
-// The problem type of draft-ietf-httpapi-ratelimit-headers-11, an
-// application/problem+json of RFC 9457.
-const (
-	problemMediaType = "application/problem+json"
-	problemType      = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-	problemTitle     = "Quota Exceeded"
 )
 
 // RefusedError is wrapped in the [echo.HTTPError] of every refusal that this package
@@ -72,26 +63,15 @@ func (g *gate) refusal(c echo.Context, d slidingwindow.Decision, retryAfter int6
 	}
 	status := g.Status.Refused
 	if message == nil {
-		// Echo fills in a Content-Type only where there is none.
-		c.Response().Header().Set(echo.HeaderContentType, problemMediaType)
-		message = problem{
+		body := newDefaultBody(problem{
 			Type:             problemType,
 			Title:            problemTitle,
 			Status:           status,
 			Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
 			ViolatedPolicies: refusedBy(&d),
-		}
+		})
+		body.typeIn(c)
+		message = body
 	}
 	return echo.NewHTTPError(status, message).SetInternal(&RefusedError{Decision: d})
 }
-
-type problem struct {
-	Type             string   `json:"type"`
-	Title            string   `json:"title"`
-	Status           int      `json:"status"`
-	Detail           string   `json:"detail"`
-	ViolatedPolicies []string `json:"violated-policies,omitempty"`
-}
-
-// String keeps the document out of log lines: echo.HTTPError prints its message.
-func (p problem) String() string { return fmt.Sprint(p.Title, ". ", p.Detail) }

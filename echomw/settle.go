@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -34,17 +35,17 @@ var ErrPanicked = errors.New("echomw: the handler panicked")
 
 // settle runs the next handler and gives back what the request took if it does not count,
 // also when the handler panics.
-func (g *gate) settle(c echo.Context, next echo.HandlerFunc, t turn) error {
-	err := ErrPanicked
+func (g *gate) settle(c echo.Context, next echo.HandlerFunc, r *record) error {
+	t, err := *r.last(), ErrPanicked
 	// Not the context of the request that further middleware puts into c: it may be over
 	// when that middleware is.
 	ctx := c.Request().Context()
 	defer func() {
 		if !g.counts(ctx, c, err) {
-			g.refund(ctx, t)
+			g.refund(ctx, &t)
 		}
 	}()
-	err = next(c)
+	err = r.serve(c, next)
 	return err
 }
 
@@ -68,10 +69,15 @@ func (g *gate) counts(ctx context.Context, c echo.Context, err error) bool {
 	return failed != g.SkipFailed
 }
 
+// refundTimeout bounds a refund, besides the store's own timeout.
+const refundTimeout = 5 * time.Second
+
 // refund gives back what a turn took. The client may have gone away and its context ended,
-// which is no reason to keep it; the store has a timeout of its own.
-func (g *gate) refund(ctx context.Context, t turn) {
-	if err := g.Limiter.Refund(context.WithoutCancel(ctx), t.key, t.decision); err != nil {
+// which is no reason to keep it.
+func (g *gate) refund(ctx context.Context, t *turn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
+	defer cancel()
+	if err := g.Limiter.Refund(ctx, t.key, t.decision); err != nil {
 		g.refunds.warn(g.logger(), err, "echomw: what requests took cannot be given back, so they count although they should not")
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // Where README says what to do about a warning.
 const (
-	helpProxy = "https://github.com/seed-e8747a6b/ratelimit#behind-a-proxy"
+	helpProxy = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/proxies.md"
 	helpTwice = "https://github.com/seed-e8747a6b/ratelimit#name-your-limits"
 	helpCORS  = "https://github.com/seed-e8747a6b/ratelimit#cors"
 
@@ -39,18 +39,6 @@ func (t *trouble) warn(logger *slog.Logger, err error, text string) {
 	now, last := time.Now().Unix(), t.logged.Load()
 	if now-last >= 60 && t.logged.CompareAndSwap(last, now) {
 		logger.Warn(text, "error", err)
-	}
-}
-
-// warnOfProxy looks for a proxy in front that Echo was not told about: all its clients
-// have one address then.
-func (g *gate) warnOfProxy(c echo.Context) {
-	if !g.byPeer || !g.proxy.due() || c.Echo().IPExtractor != nil {
-		return
-	}
-	h := c.Request().Header
-	if len(h[echo.HeaderXForwardedFor])+len(h["Forwarded"])+len(h["X-Real-Ip"]) > 0 {
-		g.proxy.warn(g.logger(), "echomw: a request has been forwarded by a proxy, or pretends so, but Echo.IPExtractor is not set: if there is a proxy, all its clients are counted as one", helpProxy)
 	}
 }
 

@@ -1,7 +1,9 @@
 package echomw_test
 
 import (
+	"cmp"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,8 +12,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/echomw"
+	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -22,45 +26,80 @@ func logged(config echomw.Config) (echo.MiddlewareFunc, *strings.Builder) {
 	return echomw.RateLimiterWithConfig(config), log
 }
 
-func TestWarnsOnceOfAProxyThatEchoDoesNotKnow(t *testing.T) {
+func TestWarnsOnceWhenThePeerCountsForWhomAProxyForwards(t *testing.T) {
 	secret := []byte("0123456789abcdef")
 	byIP := echomw.KeyByIP(0)
+	trusting := func(cidr string) echo.IPExtractor {
+		_, network, err := net.ParseCIDR(cidr)
+		require.NoError(t, err)
+		return echo.ExtractIPFromXFFHeader(echo.TrustIPRange(network))
+	}
+	const unset, wrong = "IPExtractor is not set", "does not trust the peer"
 	for name, test := range map[string]struct {
-		key    echomw.Keyer
-		header string
-		known  bool
-		warns  bool
+		key       echomw.Keyer
+		header    string
+		value     string
+		extractor echo.IPExtractor
+		peer      string
+		warns     string
 	}{
-		"X-Forwarded-For":          {header: "X-Forwarded-For", warns: true},
-		"Forwarded":                {header: "Forwarded", warns: true},
-		"X-Real-IP":                {header: "X-Real-IP", warns: true},
-		"joined":                   {key: echomw.Join(echomw.KeyByRoute(), byIP), header: "Forwarded", warns: true},
-		"first of":                 {key: echomw.FirstOf(echomw.KeyByHeader("X-API-Key"), byIP), header: "Forwarded", warns: true},
-		"hashed":                   {key: echomw.Hashed(secret, echomw.Join(byIP)), header: "Forwarded", warns: true},
+		"X-Forwarded-For":          {header: "X-Forwarded-For", warns: unset},
+		"Forwarded":                {header: "Forwarded", warns: unset},
+		"X-Real-IP":                {header: "X-Real-IP", warns: unset},
+		"CF-Connecting-IP":         {header: "CF-Connecting-IP", warns: unset},
+		"Fly-Client-IP":            {header: "Fly-Client-IP", warns: unset},
+		"joined":                   {key: echomw.Join(echomw.KeyByRoute(), byIP), header: "Forwarded", warns: unset},
+		"first of":                 {key: echomw.FirstOf(echomw.KeyByHeader("X-API-Key"), byIP), header: "Forwarded", warns: unset},
+		"hashed":                   {key: echomw.Hashed(secret, echomw.Join(byIP)), header: "Forwarded", warns: unset},
+		"IPv6":                     {header: "Forwarded", peer: "[2001:db8::1]:443", warns: unset},
 		"no such header":           {header: "X-Other"},
-		"extractor":                {header: "X-Forwarded-For", known: true},
+		"direct":                   {header: "X-Forwarded-For", extractor: echo.ExtractIPDirect(), warns: wrong},
+		"another proxy is trusted": {header: "X-Forwarded-For", extractor: trusting("192.0.2.0/24"), warns: wrong},
+		"a port in the header":     {header: "X-Forwarded-For", value: "203.0.113.77:4711", extractor: trusting("198.51.100.0/24"), warns: wrong},
+		"another header is read":   {header: "Forwarded", extractor: trusting("198.51.100.0/24"), warns: wrong},
+		"right":                    {header: "X-Forwarded-For", extractor: trusting("198.51.100.0/24")},
+		"right, IPv6":              {header: "X-Forwarded-For", extractor: trusting("2001:db8::/32"), peer: "[2001:db8::1]:443"},
+		"alike":                    {header: "X-Forwarded-For", value: "1.1.1.1", extractor: trusting("11.1.1.1/32"), peer: "11.1.1.1:443"},
 		"key without the address":  {key: echomw.KeyByRoute(), header: "X-Forwarded-For"},
 		"join without the address": {key: echomw.Join(echomw.KeyByRoute()), header: "X-Forwarded-For"},
 	} {
 		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: test.key})
 		e := newEcho(limit)
-		if test.known {
-			e.IPExtractor = echo.ExtractIPFromXFFHeader()
-		}
+		e.IPExtractor = test.extractor
 		assert.Empty(t, log.String())
 		for range 3 {
-			get(e, header(test.header, "203.0.113.77"))
+			assert.Equal(t, 200, get(e, header(test.header, cmp.Or(test.value, "203.0.113.77")), from(cmp.Or(test.peer, peer))).Code, name)
 		}
-		if !test.warns {
+		if test.warns == "" {
 			assert.Empty(t, log.String(), name)
 			continue
 		}
 		assert.Equal(t, 1, strings.Count(log.String(), "\n"), name)
 		assert.Contains(t, log.String(), "level=WARN")
-		assert.Contains(t, log.String(), "IPExtractor is not set")
-		assert.Contains(t, log.String(), "#behind-a-proxy")
+		assert.Contains(t, log.String(), test.warns, name)
+		assert.Contains(t, log.String(), "docs/proxies.md")
 		assert.NotContains(t, log.String(), "203.0.113.77")
 	}
+}
+
+func TestWarnsOnceOfAHeaderThatHasAnAddress(t *testing.T) {
+	for _, text := range []string{"header:CF-Connecting-IP", "hashed:header:CF-Connecting-IP", "route + header:CF-Connecting-IP"} {
+		key, err := echomw.ParseKey(text, echomw.KeyOptions{Secret: []byte("0123456789abcdef")})
+		require.NoError(t, err)
+		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: key})
+		e := newEcho(limit)
+		get(e, header("CF-Connecting-IP", "not an address"))
+		assert.Empty(t, log.String())
+		for range 3 {
+			get(e, header("CF-Connecting-IP", "2001:db8::7"))
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), text)
+		assert.Contains(t, log.String(), "ip:header:")
+		assert.NotContains(t, log.String(), "2001:db8::7")
+	}
+	limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: echomw.KeyByIPHeader("CF-Connecting-IP", 0)})
+	get(newEcho(limit), header("CF-Connecting-IP", "2001:db8::7"))
+	assert.Empty(t, log.String())
 }
 
 func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
@@ -86,10 +125,19 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	get(newEcho(limit, limit))
 	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
 
-	// Two limiters with limits of one name share a count; two plans of one limiter do not.
-	sameName, logSameName := logged(echomw.Config{Limiter: newLimiter(t, clock, slidingwindow.Limit{Name: "api", Max: 7, Window: time.Hour})})
-	get(newEcho(byRoute, echomw.RateLimiter(limiter), sameName))
+	// Two limiters with limits of one name share a count on one store, and on two they do not.
+	hour := slidingwindow.Limit{Name: "api", Max: 7, Window: time.Hour}
+	sameName, logSameName := logged(echomw.Config{Limiter: newLimiterOn(t, limiter.Store(), hour)})
+	apart, logApart := logged(echomw.Config{Limiter: newLimiter(t, clock, hour)})
+	get(newEcho(byRoute, echomw.RateLimiter(limiter), apart, sameName))
 	assert.Equal(t, 1, strings.Count(logSameName.String(), "\n"))
+	assert.Empty(t, logApart.String())
+	uncomparable := func() *slidingwindow.Limiter {
+		return newLimiterOn(t, storeWithoutIdentity{limiter.Store(), nil}, hour)
+	}
+	get(newEcho(echomw.RateLimiter(uncomparable()), echomw.RateLimiter(uncomparable()))) // and does not panic
+
+	// Two plans of one limiter do not, either.
 	plan := func(name string) (echo.MiddlewareFunc, *strings.Builder) {
 		return logged(echomw.Config{Limiter: limiter, Limits: func(echo.Context) ([]slidingwindow.Limit, error) {
 			return []slidingwindow.Limit{{Name: name, Max: 5, Window: time.Hour}}, nil
@@ -99,6 +147,30 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	b, logB := plan("b")
 	get(newEcho(a, b))
 	assert.Empty(t, logA.String()+logB.String())
+}
+
+// storeWithoutIdentity is of a type that == panics on.
+type storeWithoutIdentity struct {
+	slidingwindow.Store
+	_ []int
+}
+
+// Two prefixes on one Redis are two stores, of which each counts once.
+func TestPrefixesOnOneRedisCountApart(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	limiterOn := func(prefix string) *slidingwindow.Limiter {
+		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix})
+		require.NoError(t, err)
+		return newLimiterOn(t, store, api(10))
+	}
+	first, logFirst := logged(echomw.Config{Limiter: limiterOn(redistest.Prefix(t, client))})
+	second, logSecond := logged(echomw.Config{Limiter: limiterOn(redistest.Prefix(t, client))})
+	assert.Equal(t, []string{`"api";r=9;t=900`}, get(newEcho(second)).Header().Values("RateLimit"))
+	assert.Equal(t, 200, get(newEcho(first, second)).Code)
+	assert.Empty(t, logFirst.String()+logSecond.String())
+	get(newEcho(second, second))
+	assert.Equal(t, 1, strings.Count(logSecond.String(), "counted twice"))
 }
 
 func preflight(e *echo.Echo, origin string) int {
@@ -147,5 +219,24 @@ func TestWarningsGoToTheDefaultLoggerOfTheMoment(t *testing.T) {
 	t.Cleanup(func() { slog.SetDefault(before) })
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	get(newEcho(limit), header("Forwarded", "for=192.0.2.1"))
-	assert.Contains(t, log.String(), "#behind-a-proxy")
+	assert.Contains(t, log.String(), "docs/proxies.md")
+}
+
+func TestFirstRefusalOfAnEpisodeOnRedisIsToldOnce(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client)})
+	require.NoError(t, err)
+	reasons := map[slidingwindow.Reason]bool{}
+	calls := 0
+	var d slidingwindow.Decision
+	e := newEcho(keepDecision(&d), echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: newLimiterOn(t, store, api(1)), OnFirstRefusal: func(echo.Context, slidingwindow.Decision) { calls++ },
+	}))
+	for range 20 {
+		get(e)
+		reasons[d.Reason] = true
+	}
+	assert.True(t, reasons[slidingwindow.ReasonLimited] && reasons[slidingwindow.ReasonCached], "%v", reasons)
+	assert.Equal(t, 1, calls)
 }

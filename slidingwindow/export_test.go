@@ -80,3 +80,6 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 
 // OneKey is whether a command must be for one key.
 func (s *RedisStore) OneKey() bool { return s.sharing.oneKey.Load() }
+
+// Leaving is how many commands were left and have not ended.
+func (s *RedisStore) Leaving() int { return s.calls.Leaving() }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 const (
@@ -117,6 +119,7 @@ type RedisStore struct {
 	peek    *script
 	refund  *script
 
+	calls   interrupt.Registry // commands that are under way
 	batches groupLimits
 	group   *group // of all calls; in a Cluster of those whose node is not known
 	cluster bool
@@ -199,7 +202,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		s.parts.byName = map[string]*part{}
 		batches = groupLimits{batches: math.MaxInt, size: 1} // each call by itself
 	}
-	s.group = newGroup(batches, config.Timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
+	s.group = newGroup(batches, config.Timeout, &s.calls, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
 	return s, nil
 }
 
@@ -273,7 +276,9 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
+			b := []batch{{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}}
+			s.refund.exec(ctx, s.client, b)
+			return b[0].reply.Error()
 		})
 	})
 }

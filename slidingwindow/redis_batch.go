@@ -14,6 +14,10 @@ import (
 type batch struct {
 	calls []*call
 	err   error // of the command; the calls then have no decision
+
+	entries []joined
+	one     [1]joined // room for the entry of a lone call
+	question
 }
 
 // decide decides calls that were made at the same time, in as few commands as possible, and
@@ -56,33 +60,33 @@ func byKey(calls []*call) []batch {
 
 // ask decides batches in a command each, all in one round trip to a server.
 func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, by *script, kind byte, batches []batch) {
-	entries := make([][]joined, len(batches))
-	questions := make([]question, len(batches))
 	for i := range batches {
-		entries[i] = join(batches[i].calls...)
-		questions[i].keys, questions[i].args = s.question(kind, entries[i])
+		b := &batches[i]
+		b.entries = join(b.one[:0], b.calls)
+		b.keys, b.args = s.question(kind, b.entries)
 	}
-	results := by.exec(ctx, node, questions)
+	by.exec(ctx, node, batches)
 	if node != s.client {
-		s.follow(ctx, by, questions, results)
+		s.follow(ctx, by, batches)
 	}
-	for i, result := range results {
-		reply, err := result.ToArray()
+	for i := range batches {
+		b := &batches[i]
+		reply, err := b.reply.ToArray()
 		if err == nil {
-			err = answer(kind, entries[i], reply)
+			err = answer(kind, b.entries, reply)
 		}
-		batches[i].err = err
+		b.err = err
 	}
 }
 
 // follow asks again what a node of a Cluster did not decide, because it has the keys no more:
 // the client finds who has. It is not left to the client's DoMulti, which panics at times while
 // slots move (rueidis v1.0.79).
-func (s *RedisStore) follow(ctx context.Context, by *script, questions []question, results []rueidis.RedisResult) {
+func (s *RedisStore) follow(ctx context.Context, by *script, batches []batch) {
 	var all sync.WaitGroup
-	for i := range results {
-		if isRedirection(results[i].Error()) {
-			all.Go(func() { results[i] = by.exec(ctx, s.client, questions[i:i+1])[0] })
+	for i := range batches {
+		if isRedirection(batches[i].reply.Error()) {
+			all.Go(func() { by.exec(ctx, s.client, batches[i:i+1]) })
 			s.partsChanged()
 		}
 	}

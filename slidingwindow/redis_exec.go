@@ -5,11 +5,14 @@ import (
 	"crypto/fips140"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 // script is a Lua script that Redis knows by its SHA-1.
@@ -36,45 +39,67 @@ func newScript(text, verb string, retry bool) *script {
 	return s
 }
 
-// question is what one command asks: a script's keys, all in one slot of a Cluster, and its
-// arguments.
-type question struct{ keys, args []string }
+// question is one command, and the reply to it.
+type question struct {
+	keys  []string // all in one slot of a Cluster
+	args  []string
+	reply rueidis.RedisResult
+}
 
-// exec asks in the caller's goroutine, and returns the reply to each question.
+// exec asks the questions of batches in the caller's goroutine.
 //
 // The commands are marked as blocking ones. That gives them a connection of rueidis's pool,
 // which nobody else uses meanwhile, so that they are written and read here and now: through
 // the connection that all share they would pass two goroutines more. And a connection that is
-// given up, because its deadline has passed, is nobody else's. They are not retried: a call
-// that got no answer may have been counted, and would be counted twice.
-func (s *script) exec(ctx context.Context, client rueidis.Client, questions []question) []rueidis.RedisResult {
+// given up, because its deadline has passed, is nobody else's.
+func (s *script) exec(ctx context.Context, client rueidis.Client, batches []batch) {
 	sha := s.sha.Load()
 	if sha == nil {
 		loaded, err := client.Do(ctx, client.B().ScriptLoad().Script(s.text).Build()).ToString()
 		if err != nil {
-			return s.send(ctx, client, s.full, s.text, questions)
+			s.send(ctx, client, s.full, s.text, batches)
+			return
 		}
 		sha = &loaded
 		s.sha.Store(sha)
 	}
-	results := s.send(ctx, client, s.verb, *sha, questions)
-	for i := range results {
-		if reply, ok := rueidis.IsRedisErr(results[i].Error()); ok && reply.IsNoScript() {
-			results[i] = s.send(ctx, client, s.full, s.text, questions[i:i+1])[0]
+	s.send(ctx, client, s.verb, *sha, batches)
+	for i := range batches {
+		if reply, ok := rueidis.IsRedisErr(batches[i].reply.Error()); ok && reply.IsNoScript() {
+			s.send(ctx, client, s.full, s.text, batches[i:i+1])
 		}
 	}
-	return results
 }
 
-func (s *script) send(ctx context.Context, client rueidis.Client, verb, body string, questions []question) []rueidis.RedisResult {
-	if len(questions) == 1 {
-		return []rueidis.RedisResult{client.Do(ctx, s.command(client, verb, body, &questions[0]))}
+func (s *script) send(ctx context.Context, client rueidis.Client, verb, body string, batches []batch) {
+	if len(batches) == 1 {
+		q := &batches[0].question
+		q.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, verb, body, q)) })
+		return
 	}
-	commands := make([]rueidis.Completed, len(questions))
-	for i := range questions {
-		commands[i] = s.command(client, verb, body, &questions[i])
+	var replies []rueidis.RedisResult
+	again(func() rueidis.RedisResult {
+		commands := make([]rueidis.Completed, len(batches))
+		for i := range batches {
+			commands[i] = s.command(client, verb, body, &batches[i].question)
+		}
+		replies = client.DoMulti(ctx, commands...)
+		return replies[0]
+	})
+	for i := range batches {
+		batches[i].reply = replies[i]
 	}
-	return client.DoMulti(ctx, commands...)
+}
+
+// again sends what was not sent because the connection had ended. Each connection that is kept
+// may have.
+func again(send func() rueidis.RedisResult) rueidis.RedisResult {
+	for range mostBatches {
+		if result := send(); !errors.Is(result.NonRedisError(), redisconn.ErrNotSent) {
+			return result
+		}
+	}
+	return send()
 }
 
 func (s *script) command(client rueidis.Client, verb, body string, q *question) rueidis.Completed {
@@ -87,5 +112,7 @@ func (s *script) command(client rueidis.Client, verb, body string, q *question) 
 
 // unlink removes keys in the caller's goroutine, as exec asks.
 func unlink(ctx context.Context, client rueidis.Client, keys ...string) error {
-	return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable()).Error()
+	return again(func() rueidis.RedisResult {
+		return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable())
+	}).Error()
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // bounded runs one call to Redis under the store's timeout and names its error.
@@ -14,21 +16,21 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
 	}
-	if ctx.Done() == nil {
-		bound := &boundContext{Context: context.Background(), deadline: s.deadline(ctx)}
+	deadline := s.deadline(ctx)
+	if canLeave(ctx, &s.calls) {
+		bound := newBound(ctx, deadline, &s.calls)
 		defer bound.stop()
 		return s.failure(ctx, call(bound))
 	}
-	// A command in flight cannot be left when ctx ends.
-	return s.await(ctx, s.deadline(ctx), call)
+	return s.await(ctx, deadline, &s.calls, call)
 }
 
 // await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
 // or at the deadline; the call is not told that ctx has ended.
-func (s *RedisStore) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
+func (s *RedisStore) await(ctx context.Context, deadline time.Time, calls *interrupt.Registry, call func(context.Context) error) error {
 	w := waiters.Get().(*waiter)
 	go func() {
-		bound := &boundContext{Context: context.Background(), deadline: deadline}
+		bound := newBound(context.Background(), deadline, calls)
 		defer bound.stop()
 		w.result <- call(bound)
 	}()

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // group joins the calls of one process that are made at the same time into batches, as
@@ -22,6 +24,7 @@ type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
 	timeout time.Duration
+	calls   *interrupt.Registry
 
 	mu        sync.Mutex
 	flying    int     // batches that are led, sent or not
@@ -47,8 +50,8 @@ const (
 	leads   turn = true  // the call leads the next batch
 )
 
-func newGroup(limits groupLimits, timeout time.Duration, send func(context.Context, []*call)) *group {
-	g := &group{limits: limits, timeout: timeout, send: send}
+func newGroup(limits groupLimits, timeout time.Duration, calls *interrupt.Registry, send func(context.Context, []*call)) *group {
+	g := &group{limits: limits, timeout: timeout, calls: calls, send: send}
 	g.idle.L = &g.mu
 	return g
 }
@@ -118,8 +121,8 @@ func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decisio
 }
 
 // lead closes a batch, with c in it, and sends it. It does so in this goroutine if that
-// returns in time for c: a command in flight cannot be left when ctx ends, and others may have
-// more time than c.
+// returns in time for c, and if c may wait for it: others may have more time than c, and must
+// not be cut short when ctx ends.
 func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
 	g.mu.Lock()
 	c.leading = false
@@ -135,22 +138,24 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 	g.mu.Unlock()
 
 	full := time.Now().Add(g.timeout)
-	switch {
-	case ctx.Done() != nil, len(calls) > 1 && full.Sub(deadline) > g.timeout/2:
-		go g.fly(calls, full)
-		return g.await(ctx, c, deadline)
+	switch alone := len(calls) == 1; {
+	case alone && canLeave(ctx, g.calls):
+		g.fly(ctx, calls, deadline)
+	case !alone && ctx.Done() == nil && full.Sub(deadline) <= g.timeout/2:
+		g.fly(context.Background(), calls, deadline)
 	default:
-		g.fly(calls, deadline)
-		<-c.turns
-		return c.result(ctx)
+		go g.fly(context.Background(), calls, full)
+		return g.await(ctx, c, deadline)
 	}
+	<-c.turns
+	return c.result(ctx)
 }
 
-// fly sends a batch.
-func (g *group) fly(calls []*call, deadline time.Time) {
-	bound := boundContext{Context: context.Background(), deadline: deadline}
+// fly sends a batch, which ends with ctx.
+func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
+	bound := newBound(ctx, deadline, g.calls)
 	began := time.Now()
-	g.send(&bound, calls)
+	g.send(bound, calls)
 	took := time.Since(began)
 	bound.stop()
 

@@ -126,7 +126,7 @@ func (s *RedisStore) fillParts(table *slotTable) {
 		known := p.byName[name]
 		if known == nil {
 			known = &part{name: name}
-			known.group = newGroup(s.batches, s.timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, *known.node.Load(), calls) })
+			known.group = newGroup(s.batches, s.timeout, &s.calls, func(ctx context.Context, calls []*call) { s.decide(ctx, *known.node.Load(), calls) })
 			p.byName[name] = known
 		}
 		known.node.Store(&node) // the client may have made another one for that name

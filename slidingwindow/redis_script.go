@@ -87,11 +87,11 @@ func (c *call) result(ctx context.Context) (Decision, error) {
 }
 
 // join makes the entries of one question to decide.lua of calls in the order of their
-// arrival.
-func join(calls ...*call) []joined {
-	entries := make([]joined, 0, len(calls))
+// arrival. It appends them to entries, which is empty.
+func join(entries []joined, calls []*call) []joined {
 	var last map[string]int // the last entry of each key; a call by itself needs none
 	if len(calls) > 1 {
+		entries = make([]joined, 0, len(calls))
 		last = make(map[string]int, len(calls))
 	}
 	for i, c := range calls {

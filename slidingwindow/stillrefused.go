@@ -55,7 +55,7 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 	// A client that has lost its connection makes all who come wait until it has another,
 	// whatever their contexts say.
 	var result rueidis.RedisResult
-	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
+	err := s.await(ctx, s.deadline(ctx), nil, func(ctx context.Context) error {
 		result = s.client.DoCache(ctx, r.question, cacheTrust)
 		return nil // Redis can still decide
 	})
@@ -109,7 +109,7 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 	if r.until = a.sent.Add(steady); !a.until.IsZero() && a.until.Before(r.until) {
 		r.until = a.until
 	}
-	keys, args := s.question(kindPeek, join(r.peek()))
+	keys, args := s.question(kindPeek, join(nil, []*call{r.peek()}))
 	r.question = s.client.B().EvalshaRo().Sha1(*sha).Numkeys(1).Key(keys...).Arg(args...).
 		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is asked
 		// again and again.
@@ -126,7 +126,7 @@ func (r *refusal) peek() *call {
 // allows, or the reply is none, it is not ReasonLimited.
 func (s *RedisStore) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	c := r.peek()
-	if err := answer(kindPeek, join(c), reply); err != nil || c.decision.Reason != ReasonLimited {
+	if err := answer(kindPeek, join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
 		return Decision{}
 	}
 	statuses := r.decision(s.now()).Statuses()
