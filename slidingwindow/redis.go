@@ -104,20 +104,18 @@ type RedisConfig struct {
 // # Cached refusals
 //
 // A refusal writes nothing, so it stands until a hit leaves the window or somebody resets
-// or refunds the key. The store remembers up to 100,000 refusals, of
-// about 1 kB each, and gives one again to the
-// same call of the same key without a command, with [ReasonCached] and the RetryAfter that is
-// left. For that it asks once more through the client-side cache of rueidis
-// (Client.DoCache): Redis then tells the client of each write to that log. So a Reset or a
-// Refund reopens the key at once in its own process, and in another within a millisecond of
-// the word of Redis. How long a refusal stands is counted on the process's monotonic clock, from
-// before Redis was asked. After 10 seconds Redis is asked again: its clock may have leapt
-// forward, or its word been lost. Of several limits, Redis tells of the one that refused; what
-// the Decision says of the others may be 10 seconds old. Peek always asks.
+// or refunds the key. The store remembers up to 100,000 refusals, of about 600 bytes each, and
+// gives one again to the same call of the same key without a command, with [ReasonCached] and
+// the RetryAfter that is left. The first time it asks once more (ReasonLimited), through the
+// client-side cache of rueidis (Client.DoCache): Redis then tells the client of each write to
+// that log. So a Reset or a Refund reopens the key at once in its own process, and in another
+// within a millisecond of the word of Redis. How long a refusal stands is counted on the
+// process's monotonic clock, from before Redis was asked. After 10 seconds Redis is asked again:
+// its clock may have leapt forward, or its word been lost. Of several limits, Redis tells of the
+// one that refused; what the Decision says of the others may be 10 seconds old. Peek always asks.
 //
-// A client without that cache (ClientOption.DisableCache, AlwaysRESP2) is noticed after some
-// hundred refusals, and Redis is then asked each time; so it is in FIPS 140 mode, for want
-// of the script's SHA-1. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
+// A client without that cache (ClientOption.DisableCache, AlwaysRESP2) asks Redis each time, and
+// once more every 10 seconds. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
 // BCAST must cover the Prefix of the store: else a reopened key can stay refused for up to 10
 // seconds.
 type RedisStore struct {
@@ -137,7 +135,7 @@ type RedisStore struct {
 
 	sharing sharing
 
-	refused *refusedQuestions
+	refused refusals
 	now     func() time.Time // how long refusals are remembered; nothing is decided on it
 }
 
@@ -211,7 +209,6 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		refund:  newScript(refund, "EVALSHA", true), // one that comes twice gives back once
-		refused: newRefusedQuestions(),
 		now:     time.Now,
 	}
 	s.calls.Lifetime = config.ConnectionLifetime

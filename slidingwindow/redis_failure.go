@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // bounded runs one call to Redis under the store's timeout and names its error.
@@ -19,23 +22,39 @@ func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) err
 		defer bound.stop()
 		return s.failure(ctx, call(bound))
 	}
-	result := make(chan error, 1)
+	return s.await(ctx, deadline, &s.calls, call)
+}
+
+// await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
+// or at the deadline; the call is not told that ctx has ended.
+func (s *RedisStore) await(ctx context.Context, deadline time.Time, calls *interrupt.Registry, call func(context.Context) error) error {
+	w := waiters.Get().(*waiter)
 	go func() {
-		bound := newBound(context.Background(), deadline, &s.calls)
+		bound := newBound(context.Background(), deadline, calls)
 		defer bound.stop()
-		result <- call(bound)
+		w.result <- call(bound)
 	}()
-	patience := time.NewTimer(time.Until(deadline))
-	defer patience.Stop()
+	w.patience.Reset(time.Until(deadline))
 	select {
-	case err := <-result:
+	case err := <-w.result:
+		w.patience.Stop()
+		waiters.Put(w) // nobody else knows it any more
 		return s.failure(ctx, err)
 	case <-ctx.Done():
+		w.patience.Stop()
 		return ContextEnded(ctx)
-	case <-patience.C:
+	case <-w.patience.C:
 		return s.failure(ctx, context.DeadlineExceeded)
 	}
 }
+
+// waiter is what one waits with for a call that another goroutine makes.
+type waiter struct {
+	result   chan error // has room for one
+	patience *time.Timer
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{make(chan error, 1), stoppedTimer()} }}
 
 // deadline is when a call that is made now ends, unless ctx says so itself.
 func (s *RedisStore) deadline(ctx context.Context) time.Time {
