@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -126,12 +125,15 @@ type RedisStore struct {
 	peek    *script
 	refund  *script
 
-	calls   interrupt.Registry // commands that are under way
-	batches groupLimits
-	group   *group // of all calls; in a Cluster of those whose node is not known
-	cluster bool
-	parts   parts
-	closed  atomic.Bool
+	calls  interrupt.Registry // commands that are under way
+	pooled atomic.Int32       // commands of bounded that have a connection of their own
+
+	connecting atomic.Bool // in the background
+	batches    groupLimits
+	group      *group // of all calls; in a Cluster of those whose node is not known
+	cluster    bool
+	parts      parts
+	closed     atomic.Bool
 
 	sharing sharing
 
@@ -213,12 +215,13 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	}
 	s.calls.Lifetime = config.ConnectionLifetime
 	s.batches = batches
+	decideAll := s.decideBy(func() rueidis.Client { return client })
 	if client.Mode() == rueidis.ClientModeCluster {
 		s.cluster = true
 		s.parts.byName = map[string]*part{}
-		batches = groupLimits{batches: math.MaxInt, size: 1} // each call by itself
+		decideAll = s.decideAnywhere
 	}
-	s.group = newGroup(batches, config.Timeout, &s.calls, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
+	s.group = newGroup(batches, config.Timeout, &s.calls, decideAll)
 	return s, nil
 }
 
@@ -242,8 +245,10 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return d, err
 	}
 	group := s.group
-	if part := s.partOf(req.Key); part != nil {
-		group = part.group
+	if s.cluster {
+		if part := s.partOf(req.Key); part != nil {
+			group = part.group
+		}
 	}
 	if d, err = group.do(ctx, newCall(req), deadline); err != nil {
 		s.partsChanged()
@@ -255,10 +260,10 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 
 // look peeks.
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
-	err := s.bounded(ctx, func(ctx context.Context) error {
-		b := []batch{{calls: []*call{c}}}
-		s.ask(ctx, s.client, s.peek, kindPeek, b)
-		return errors.Join(b[0].err, c.err)
+	err := s.bounded(ctx, func(ctx context.Context, pooled bool) error {
+		b := &batch{calls: []*call{c}}
+		s.ask(ctx, s.client, pooled, s.peek, kindPeek, []*batch{b})
+		return errors.Join(b.err, c.err)
 	})
 	if err != nil {
 		return Decision{}, err
@@ -290,11 +295,11 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 		return nil
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
-	return s.bounded(ctx, func(ctx context.Context) error {
+	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			b := []batch{{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}}
-			s.refund.exec(ctx, s.client, b)
-			return b[0].reply.Error()
+			b := &batch{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}
+			s.refund.exec(ctx, s.client, pooled, []*batch{b})
+			return b.reply.Error()
 		})
 	})
 }
@@ -303,8 +308,8 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 // in one command, as it may while the key's slot is being moved.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
-	return s.bounded(ctx, func(ctx context.Context) error {
+	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		keys := s.appendKeys(nil, key, limits)
-		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, keys[from:to]...) })
+		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, pooled, keys[from:to]...) })
 	})
 }

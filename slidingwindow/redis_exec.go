@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -46,49 +47,84 @@ type question struct {
 	reply rueidis.RedisResult
 }
 
-// exec asks the questions of batches in the caller's goroutine.
+// exec asks the questions of batches, all in one round trip to a server.
 //
-// The commands are marked as blocking ones. That gives them a connection of rueidis's pool,
-// which nobody else uses meanwhile, so that they are written and read here and now: through
-// the connection that all share they would pass two goroutines more. And a connection that is
-// given up, because its deadline has passed, is nobody else's.
-func (s *script) exec(ctx context.Context, client rueidis.Client, batches []batch) {
+// In a connection of its own (pooled) it asks in the caller's goroutine: the commands are marked as
+// blocking ones, which gives them a connection of rueidis's pool. Nobody else uses it meanwhile, so
+// that they are written and read here and now, and to give it up harms nobody. Through the
+// connection that all share they would pass two goroutines more.
+func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, batches []*batch) {
 	sha := s.sha.Load()
 	if sha == nil {
 		loaded, err := client.Do(ctx, client.B().ScriptLoad().Script(s.text).Build()).ToString()
 		if err != nil {
-			s.send(ctx, client, s.full, s.text, batches)
+			s.send(ctx, client, pooled, s.full, s.text, batches)
 			return
 		}
 		sha = &loaded
 		s.sha.Store(sha)
 	}
-	s.send(ctx, client, s.verb, *sha, batches)
-	for i := range batches {
-		if reply, ok := rueidis.IsRedisErr(batches[i].reply.Error()); ok && reply.IsNoScript() {
-			s.send(ctx, client, s.full, s.text, batches[i:i+1])
-		}
+	s.send(ctx, client, pooled, s.verb, *sha, batches)
+	unknown := slices.DeleteFunc(slices.Clone(batches), func(b *batch) bool {
+		reply, ok := rueidis.IsRedisErr(b.reply.Error())
+		return !ok || !reply.IsNoScript()
+	})
+	if len(unknown) > 0 {
+		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
+	}
+	if len(unknown) > 1 { // the server knows the script now
+		s.send(ctx, client, pooled, s.verb, *sha, unknown[1:])
 	}
 }
 
-func (s *script) send(ctx context.Context, client rueidis.Client, verb, body string, batches []batch) {
+func (s *script) send(ctx context.Context, client rueidis.Client, pooled bool, verb, body string, batches []*batch) {
 	if len(batches) == 1 {
 		q := &batches[0].question
-		q.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, verb, body, q)) })
+		q.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, pooled, verb, body, q)) })
 		return
 	}
 	var replies []rueidis.RedisResult
 	again(func() rueidis.RedisResult {
 		commands := make([]rueidis.Completed, len(batches))
-		for i := range batches {
-			commands[i] = s.command(client, verb, body, &batches[i].question)
+		for i, b := range batches {
+			commands[i] = s.command(client, pooled, verb, body, &b.question)
 		}
 		replies = client.DoMulti(ctx, commands...)
 		return replies[0]
 	})
-	for i := range batches {
-		batches[i].reply = replies[i]
+	for i, b := range batches {
+		b.reply = replies[i]
 	}
+}
+
+func (s *script) command(client rueidis.Client, pooled bool, verb, body string, q *question) rueidis.Completed {
+	return build(client.B().Arbitrary(verb, body, strconv.Itoa(len(q.keys))).Keys(q.keys...).Args(q.args...), pooled, s.retry)
+}
+
+// unlink removes keys.
+func unlink(ctx context.Context, client rueidis.Client, pooled bool, keys ...string) error {
+	return again(func() rueidis.RedisResult {
+		return client.Do(ctx, build(client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true))
+	}).Error()
+}
+
+// unbuilt is the type of rueidis's builder for any command, which has no name there.
+type unbuilt interface {
+	Build() rueidis.Completed
+	Blocking() rueidis.Completed
+}
+
+func build[C unbuilt](command C, pooled, retry bool) rueidis.Completed {
+	var c rueidis.Completed
+	if pooled {
+		c = command.Blocking()
+	} else {
+		c = command.Build()
+	}
+	if retry {
+		return c.ToRetryable()
+	}
+	return c
 }
 
 // again sends what was not sent because the connection had ended. Each connection that is kept
@@ -100,19 +136,4 @@ func again(send func() rueidis.RedisResult) rueidis.RedisResult {
 		}
 	}
 	return send()
-}
-
-func (s *script) command(client rueidis.Client, verb, body string, q *question) rueidis.Completed {
-	c := client.B().Arbitrary(verb, body, strconv.Itoa(len(q.keys))).Keys(q.keys...).Args(q.args...).Blocking()
-	if s.retry {
-		return c.ToRetryable()
-	}
-	return c
-}
-
-// unlink removes keys in the caller's goroutine, as exec asks.
-func unlink(ctx context.Context, client rueidis.Client, keys ...string) error {
-	return again(func() rueidis.RedisResult {
-		return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable())
-	}).Error()
 }

@@ -7,30 +7,36 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
-// bounded runs one call to Redis under the store's timeout and names its error.
-func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) error) error {
+const mostPooled = 4
+
+// bounded makes one call to Redis under the store's timeout, and names its error. The call is
+// told whether it has a connection of its own. A few at a time have: they are made in the
+// caller's goroutine. Others share one, as many callers may peek or refund at the same time.
+func (s *RedisStore) bounded(ctx context.Context, call func(ctx context.Context, pooled bool) error) error {
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
 	}
 	deadline := s.deadline(ctx)
 	if canLeave(ctx, &s.calls) {
-		bound := newBound(ctx, deadline, &s.calls)
-		defer bound.stop()
-		return s.failure(ctx, call(bound))
+		if s.pooled.Add(1) <= mostPooled {
+			defer s.pooled.Add(-1)
+			bound := newBound(ctx, deadline, &s.calls)
+			defer bound.stop()
+			return s.failure(ctx, call(bound, true))
+		}
+		s.pooled.Add(-1)
 	}
-	return s.await(ctx, deadline, &s.calls, call)
+	return s.await(ctx, deadline, func(ctx context.Context) error { return call(ctx, false) })
 }
 
 // await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
 // or at the deadline; the call is not told that ctx has ended.
-func (s *RedisStore) await(ctx context.Context, deadline time.Time, calls *interrupt.Registry, call func(context.Context) error) error {
+func (s *RedisStore) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
 	w := waiters.Get().(*waiter)
 	go func() {
-		bound := newBound(context.Background(), deadline, calls)
+		bound := newBound(context.Background(), deadline, nil)
 		defer bound.stop()
 		w.result <- call(bound)
 	}()

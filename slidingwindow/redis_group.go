@@ -42,14 +42,6 @@ type groupLimits struct {
 	size    int // calls in a batch
 }
 
-// turn is what a waiting call is told.
-type turn bool
-
-const (
-	decided turn = false // there is a decision or an error
-	leads   turn = true  // the call leads the next batch
-)
-
 func newGroup(limits groupLimits, timeout time.Duration, calls *interrupt.Registry, send func(context.Context, []*call)) *group {
 	g := &group{limits: limits, timeout: timeout, calls: calls, send: send}
 	g.idle.L = &g.mu
@@ -131,6 +123,10 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 		runtime.Gosched()
 		g.mu.Lock()
 	}
+	ended := ctx.Err() != nil
+	if ended {
+		c.left = true // it leads the others, and takes nothing itself
+	}
 	calls := g.gather()
 	g.shared = len(calls) > 1
 	g.gathering = false
@@ -138,6 +134,10 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 	g.mu.Unlock()
 
 	full := time.Now().Add(g.timeout)
+	if ended {
+		go g.fly(context.Background(), calls, full)
+		return Decision{}, ContextEnded(ctx)
+	}
 	switch alone := len(calls) == 1; {
 	case alone && canLeave(ctx, g.calls):
 		g.fly(ctx, calls, deadline)
@@ -153,15 +153,19 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 
 // fly sends a batch, which ends with ctx.
 func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
-	bound := newBound(ctx, deadline, g.calls)
 	began := time.Now()
-	g.send(bound, calls)
+	if len(calls) > 0 {
+		bound := newBound(ctx, deadline, g.calls)
+		g.send(bound, calls)
+		bound.stop()
+	}
 	took := time.Since(began)
-	bound.stop()
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.trip.note(began, took)
+	if len(calls) > 0 {
+		g.trip.note(began, took, len(calls) == 1 && g.flying == 1)
+	}
 	g.flying--
 	g.appoint()
 }
@@ -174,6 +178,13 @@ func (g *group) appoint() {
 	if len(g.waiting) == 0 && g.flying == 0 {
 		g.idle.Broadcast()
 	}
+}
+
+// isIdle reports whether nothing is under way and nothing waits.
+func (g *group) isIdle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) == 0 && g.flying == 0
 }
 
 // gather takes the next batch from the calls that wait, and forgets those that left. mu is

@@ -1,7 +1,6 @@
 package slidingwindow
 
 import (
-	"context"
 	_ "embed"
 	"encoding/binary"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -40,50 +38,6 @@ type joined struct {
 	limits []Limit
 	cost   int64
 	calls  []*call
-}
-
-// call is one Take on its way through a batch.
-type call struct {
-	key    string
-	limits []Limit
-	cost   int64
-
-	decision Decision
-	err      error
-	turns    chan turn // has room for one
-
-	leading, left bool // as the group's lock guards
-
-	patience *time.Timer // of its caller
-}
-
-var callPool = sync.Pool{New: func() any { return &call{turns: make(chan turn, 1), patience: stoppedTimer()} }}
-
-// stoppedTimer is for one that is used again and again, by Reset and Stop.
-func stoppedTimer() *time.Timer {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return timer
-}
-
-func newCall(req Request) *call {
-	c := callPool.Get().(*call)
-	c.key, c.limits, c.cost = req.Key, req.Limits, req.Cost
-	return c
-}
-
-// finish tells the caller that the call is decided. It must be the last that is done with it.
-func (c *call) finish() { c.turns <- decided }
-
-// result is what the caller of a decided call gets. The call is used again after it.
-func (c *call) result(ctx context.Context) (Decision, error) {
-	d, err := c.decision, c.err
-	c.key, c.limits, c.decision, c.err = "", nil, Decision{}, nil
-	callPool.Put(c)
-	if err != nil && hasEnded(ctx) { // the first thing to tell the caller
-		return Decision{}, ContextEnded(ctx)
-	}
-	return d, err
 }
 
 // join makes the entries of one question to decide.lua of calls in the order of their

@@ -55,7 +55,7 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 	// A client that has lost its connection makes all who come wait until it has another,
 	// whatever their contexts say.
 	var result rueidis.RedisResult
-	err := s.await(ctx, s.deadline(ctx), nil, func(ctx context.Context) error {
+	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
 		result = s.client.DoCache(ctx, r.question, cacheTrust)
 		return nil // Redis can still decide
 	})

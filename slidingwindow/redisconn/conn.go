@@ -30,6 +30,8 @@ var (
 	ErrNotSent = errors.New("redisconn: the connection had ended before the command was sent")
 )
 
+var errTooOld = errors.New("it has lived for as long as it may")
+
 // A connection that is younger does not end by what the server refuses.
 const youth = time.Second
 
@@ -63,6 +65,9 @@ func Wrap(ctx context.Context, conn net.Conn) net.Conn {
 		g.Conn = calls.Wrap(conn)
 		g.lifetime = calls.Lifetime
 	}
+	if g.lifetime > 0 {
+		g.retirement = time.AfterFunc(g.lifetime, g.retire)
+	}
 	return g
 }
 
@@ -71,6 +76,8 @@ type guarded struct {
 	net.Conn
 	born     time.Time
 	lifetime time.Duration // 0 if there is no bound
+
+	retirement *time.Timer // nil if there is no bound
 
 	// The reader's.
 	replies parser
@@ -112,7 +119,7 @@ func (c *guarded) ended() error {
 	}
 	now := time.Now()
 	if c.lifetime > 0 && now.Sub(c.born) > c.lifetime {
-		return fmt.Errorf("%w: it was used for %v", ErrNotSent, c.lifetime)
+		return fmt.Errorf("%w: %w", ErrNotSent, errTooOld)
 	}
 	idle := !c.used.IsZero() && now.Sub(c.used) > idleTime
 	c.used = now
@@ -146,6 +153,24 @@ func (c *guarded) count(b []byte) {
 			c.unsubscribe++
 		}
 	}
+}
+
+// retire closes a connection that is too old, unless it is in use: then the next command finds it.
+func (c *guarded) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.awaited == 0 && c.failed == nil {
+		c.failed = errTooOld
+		_ = c.Conn.Close()
+	}
+}
+
+// Close implements net.Conn.
+func (c *guarded) Close() error {
+	if c.retirement != nil {
+		c.retirement.Stop()
+	}
+	return c.Conn.Close()
 }
 
 // Read implements net.Conn.
