@@ -20,14 +20,16 @@ type Decision struct {
 	Reason Reason
 
 	// Granted is how many units this call took, which is also what
-	// [Limiter.Refund] gives back: its cost when the store allowed it, else 0. It is 0
+	// [Limiter.Refund] gives back: its cost when the store allowed it, and less from
+	// [Limiter.AllowAtMost] if not all fitted; else 0. After [Limiter.AllowCost] it is that of
+	// Limit; see [Status] for the others. It is 0
 	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
-	// the limiter is disabled or in shadow mode.
+	// the limiter is disabled or in shadow mode, or failed open.
 	Granted int64
 
 	// Limit is the binding limit, to which Remaining, RetryAfter and ResetAfter
 	// belong: of those that refused, the one with the longest RetryAfter; if none
-	// did, the one with the least Remaining.
+	// did, the one with the least Remaining, but one with a cost of 0 only if all have.
 	Limit Limit
 
 	// Remaining is how many units are left after this call, never below 0. A call
@@ -71,6 +73,7 @@ const (
 // meaning that they have in [Decision], for this limit alone.
 type Status struct {
 	Limit      Limit
+	Granted    int64
 	Remaining  int64
 	RetryAfter time.Duration // 0 when this limit did not refuse
 	ResetAfter time.Duration
@@ -81,7 +84,8 @@ type Status struct {
 }
 
 // NewDecision makes the Decision of a [Store] from the status of each limit, in the
-// limiter's order, and the units that were taken. The call is allowed if no status
+// limiter's order, and the units that were taken: granted of each limit, or, where the limits
+// have costs of their own, 0 here and Status.Granted of each. The call is allowed if no status
 // has a RetryAfter. It copies statuses; with one status it allocates nothing.
 func NewDecision(granted int64, statuses ...Status) Decision {
 	if len(statuses) == 0 {
@@ -96,6 +100,9 @@ func NewDecision(granted int64, statuses ...Status) Decision {
 	d := binding.decision(granted)
 	if len(statuses) > 1 {
 		d.statuses = slices.Clone(statuses)
+		for i := range d.statuses {
+			d.statuses[i].Granted = max(granted, d.statuses[i].Granted)
+		}
 	}
 	return d
 }
@@ -109,7 +116,7 @@ func (d Decision) Statuses() []Status {
 	if d.Limit == (Limit{}) {
 		return nil
 	}
-	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
+	return []Status{{Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
 }
 
 // decision is the Decision of a limiter that has this limit only.
@@ -118,7 +125,7 @@ func (s *Status) decision(granted int64) (d Decision) {
 	if !d.Allowed {
 		d.Reason = ReasonLimited
 	}
-	d.Granted = granted
+	d.Granted = max(granted, s.Granted)
 	d.Limit = s.Limit
 	d.Remaining = s.Remaining
 	d.RetryAfter = s.RetryAfter
@@ -151,6 +158,9 @@ func (d *Decision) isOf(key string) bool { return d.keyHash == maphash.String(ke
 func (s *Status) tighterThan(other *Status) bool {
 	if s.RetryAfter != other.RetryAfter {
 		return s.RetryAfter > other.RetryAfter
+	}
+	if took, others := s.Granted > 0, other.Granted > 0; took != others {
+		return took
 	}
 	return s.Remaining < other.Remaining
 }

@@ -23,10 +23,11 @@ var (
 	// what its call took. Nothing was given back.
 	ErrDecisionChanged = errors.New("slidingwindow: decision changed")
 
-	// ErrInvalidCost means that [Limiter.AllowN] was asked for less than one unit.
+	// ErrInvalidCost means that a call was made with less than one unit, or with a [Cost] that
+	// has a negative one, names a limit that the Limiter does not have, or takes nothing.
 	ErrInvalidCost = errors.New("slidingwindow: invalid cost")
 
-	// ErrCostExceedsLimit means that [Limiter.AllowN] was asked for more units than
+	// ErrCostExceedsLimit means that a call asked for more units than
 	// a limit's Max, which no wait would ever make fit.
 	ErrCostExceedsLimit = errors.New("slidingwindow: cost exceeds limit")
 

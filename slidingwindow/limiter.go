@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 )
 
@@ -109,22 +110,64 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // ctx ends first, the error is that of ctx, and whether the units were taken is then
 // not known.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
-	if n < 1 {
-		return Decision{}, fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
-	}
-	for i := range l.limits {
-		if limit := &l.limits[i]; n > limit.Max && limit.Max > 0 {
-			return Decision{}, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
-		}
+	if err := l.checkUnits(n); err != nil {
+		return Decision{}, err
 	}
 	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n})
 }
 
-// Peek tells what Allow would answer, and takes nothing. Its errors are those of
+// AllowAtMost asks for n units for key and takes as many of them as every limit has left, the
+// same number of each: Decision.Granted, 1 to n. It is refused if that is none, and RetryAfter is
+// then that of one unit. n is 1 or more ([ErrInvalidCost]) and may be above a Max; no call takes
+// more than 4,294,967,295. Its other errors are those of AllowN.
+//
+// All n may be used, although they were not taken, if the Reason is [ReasonDisabled],
+// [ReasonShadow] or [ReasonFailOpen].
+func (l *Limiter) AllowAtMost(ctx context.Context, key string, n int64) (Decision, error) {
+	if n < 1 {
+		return Decision{}, tooFew(n)
+	}
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: min(n, math.MaxUint32), AtMost: true})
+}
+
+// Peek is shorthand for PeekN of one unit.
+func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
+	return l.PeekN(ctx, key, 1)
+}
+
+// PeekN tells what AllowN would answer: whether n units would fit now, and when. It takes
+// nothing. Its errors are those of
 // AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
 // again until the store's timeout, where AllowN fails at once.
-func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
-	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
+func (l *Limiter) PeekN(ctx context.Context, key string, n int64) (Decision, error) {
+	if err := l.checkUnits(n); err != nil {
+		return Decision{}, err
+	}
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n, Peek: true})
+}
+
+// checkUnits reports whether a call may ask for n units of every limit.
+func (l *Limiter) checkUnits(n int64) error {
+	if n < 1 {
+		return tooFew(n)
+	}
+	for i := range l.limits {
+		if err := l.limits[i].checkUnits(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Limit) checkUnits(n int64) error {
+	if n > l.Max && l.Max > 0 {
+		return fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, l.Name, l.Max)
+	}
+	return nil
+}
+
+func tooFew(n int64) error {
+	return fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
 }
 
 // Refund gives back exactly the units that the call of d took from key, as if that call
@@ -190,7 +233,7 @@ func (l *Limiter) take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, err
 	}
 	d.takenFrom(req.Key)
-	if !d.Allowed && l.Shadow() {
+	if l.Shadow() && (!d.Allowed || req.AtMost && d.Granted < req.Cost) {
 		d.Allowed, d.Reason = true, ReasonShadow
 	}
 	return d, nil

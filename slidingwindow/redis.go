@@ -218,12 +218,21 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, ContextEnded(ctx)
 	}
 	if req.Peek {
-		return s.look(ctx, &call{key: req.Key, limits: req.Limits, cost: req.Cost})
+		c := &call{}
+		c.ask(&req)
+		return s.look(ctx, c)
 	}
 	deadline := s.deadline(ctx)
-	d, attempt, err := s.stillRefused(ctx, req)
-	if err != nil || d.Reason != "" {
-		return d, err
+	var (
+		d    Decision
+		made attempt
+		err  error
+	)
+	plain := req.Costs == nil && !req.AtMost // what else is asked is not in the cache
+	if plain {
+		if d, made, err = s.stillRefused(ctx, req); err != nil || d.Reason != "" {
+			return d, err
+		}
 	}
 	group := s.group
 	if part := s.partOf(req.Key); part != nil {
@@ -233,7 +242,11 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		s.partsChanged()
 		return Decision{}, err
 	}
-	s.remember(req, d, attempt)
+	if plain {
+		s.remember(req, d, made)
+	} else if d.Allowed {
+		s.refused.shard(req.Key).taken(req)
+	}
 	return d, nil
 }
 
@@ -241,7 +254,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	err := s.bounded(ctx, func(ctx context.Context) error {
 		b := []batch{{calls: []*call{c}}}
-		s.ask(ctx, s.client, s.peek, kindPeek, b)
+		s.ask(ctx, s.client, s.peek, b)
 		return errors.Join(b[0].err, c.err)
 	})
 	if err != nil {
@@ -268,7 +281,7 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, d.Granted), "0")
+		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), "0")
 	}
 	if len(keys) == 0 {
 		return nil

@@ -20,7 +20,7 @@ type batch struct {
 // ends each of them. node is the client, or that of the Cluster's node which has the keys.
 func (s *RedisStore) decide(ctx context.Context, node rueidis.Client, calls []*call) {
 	batches := s.split(calls)
-	s.ask(ctx, node, s.take, kindTake, batches)
+	s.ask(ctx, node, s.take, batches)
 	for i := range batches {
 		b := &batches[i]
 		if b.err != nil && (isTryAgain(b.err) || s.apart(ctx, b.err, countKeys(b.calls))) {
@@ -55,12 +55,12 @@ func byKey(calls []*call) []batch {
 }
 
 // ask decides batches in a command each, all in one round trip to a server.
-func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, by *script, kind byte, batches []batch) {
+func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, by *script, batches []batch) {
 	entries := make([][]joined, len(batches))
 	questions := make([]question, len(batches))
 	for i := range batches {
 		entries[i] = join(batches[i].calls...)
-		questions[i].keys, questions[i].args = s.question(kind, entries[i])
+		questions[i].keys, questions[i].args = s.question(entries[i])
 	}
 	results := by.exec(ctx, node, questions)
 	if node != s.client {
@@ -69,7 +69,7 @@ func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, by *script, k
 	for i, result := range results {
 		reply, err := result.ToArray()
 		if err == nil {
-			err = answer(kind, entries[i], reply)
+			err = answer(entries[i], reply)
 		}
 		batches[i].err = err
 	}
@@ -142,7 +142,7 @@ func (s *RedisStore) decideApart(ctx context.Context, calls []*call) {
 func (s *RedisStore) askAgain(ctx context.Context, b *batch) {
 	one := []batch{*b}
 	for wait := firstTryAgain; ; wait *= 2 {
-		s.ask(ctx, s.client, s.take, kindTake, one)
+		s.ask(ctx, s.client, s.take, one)
 		b.err = one[0].err
 		if !isTryAgain(b.err) || wait > lastTryAgain {
 			return

@@ -133,7 +133,7 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 func (s *RedisStore) askOnTrial(ctx context.Context, calls []*call) error {
 	b := []batch{{calls: calls}}
 	err := s.bounded(ctx, func(ctx context.Context) error {
-		s.ask(ctx, s.client, s.take, kindTake, b)
+		s.ask(ctx, s.client, s.take, b)
 		return b[0].err
 	})
 	for _, c := range calls {

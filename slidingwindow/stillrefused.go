@@ -121,8 +121,8 @@ func (r *refusal) read(result rueidis.RedisResult) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	c := &call{limits: []Limit{r.limit}, cost: r.cost}
-	err = answer(kindPeek, join(c), reply)
+	c := &call{kind: kindPeek, limits: []Limit{r.limit}, cost: r.cost}
+	err = answer(join(c), reply)
 	if err == nil {
 		err = c.err
 	}
@@ -158,7 +158,7 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 
 // cacheable is the question whether one limit would still refuse.
 func (s *RedisStore) cacheable(req Request, limit Limit) rueidis.Cacheable {
-	keys, args := s.question(kindPeek, join(&call{key: req.Key, limits: []Limit{limit}, cost: req.Cost}))
+	keys, args := s.question(join(&call{kind: kindPeek, key: req.Key, limits: []Limit{limit}, cost: req.Cost}))
 	return s.client.B().EvalshaRo().Sha1(*s.peek.sha.Load()).Numkeys(1).Key(keys...).Arg(args...).
 		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is
 		// asked again and again.

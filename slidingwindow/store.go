@@ -10,7 +10,8 @@ type Store interface {
 	// Take decides a Request atomically: it takes the cost from the logs of all
 	// limits, or, when one of them refuses, changes nothing. With Request.Peek it
 	// never changes anything. It decides on the store's own clock and makes its
-	// Decision with [NewDecision]. A refusal is not an error.
+	// Decision with [NewDecision]. A refusal is not an error. A Store that cannot do what a
+	// field of the Request asks for returns an error that matches [errors.ErrUnsupported].
 	Take(ctx context.Context, req Request) (Decision, error)
 
 	// Refund gives back what a call of the key took: d.Granted units from each limit of
@@ -45,12 +46,29 @@ type Request struct {
 	// Limits has one or more valid limits with names that differ.
 	Limits []Limit
 
-	// Cost is how many units to take: 1 or more. A Limiter asks for no more than the Max of
+	// Cost is how many units to take of each limit: 1 or more. A Limiter asks for no more than the Max of
 	// any limit, unless that is 0; another caller of the Store may ask for more. A limit refuses a Cost above its Max,
 	// with its Window as RetryAfter.
 	Cost int64
 
+	// Costs is nil, or how many units to take of each of the Limits, in their order and in place
+	// of Cost: 0 or more. A limit with a cost of 0 refuses nothing and gets no entry in its log.
+	Costs []int64
+
 	// Peek asks what Take would answer without taking anything. Granted is then 0,
 	// and Remaining does not count the Cost.
 	Peek bool
+
+	// AtMost takes as many units of the Cost, at most 4,294,967,295, as every limit has left, the same number of each. The
+	// call is refused if that is none, with the RetryAfter of one unit. It is not set together
+	// with Costs or Peek.
+	AtMost bool
+}
+
+// CostOf returns how many units the request asks of its i-th limit.
+func (r *Request) CostOf(i int) int64 {
+	if r.Costs != nil {
+		return r.Costs[i]
+	}
+	return r.Cost
 }

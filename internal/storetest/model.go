@@ -49,21 +49,36 @@ func (m *Model) Advance(d time.Duration) { m.now = m.now.Add(d) }
 func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(req.Limits))
 	allowed := true
+	units := make([]int64, len(req.Limits))
 	for i, limit := range req.Limits {
 		statuses[i] = m.status(req.Key, limit)
-		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, req.Cost)
+		units[i] = req.CostOf(i)
+		if req.AtMost {
+			units[i] = 1
+		}
+		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, units[i])
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
 	if !allowed || req.Peek {
 		return slidingwindow.NewDecision(0, statuses...)
 	}
+	if req.AtMost {
+		most := req.Cost
+		for _, s := range statuses {
+			most = min(most, s.Remaining)
+		}
+		units = slices.Repeat([]int64{most}, len(units))
+	}
 	m.lastHit++
 	for i, limit := range req.Limits {
-		m.add(m.log(req.Key, limit.Name), limit.Window, req.Cost)
+		if units[i] == 0 {
+			continue
+		}
+		m.add(m.log(req.Key, limit.Name), limit.Window, units[i])
 		statuses[i] = m.status(req.Key, limit)
-		statuses[i].Receipt = m.lastHit
+		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
 	}
-	return slidingwindow.NewDecision(req.Cost, statuses...)
+	return slidingwindow.NewDecision(0, statuses...)
 }
 
 // log finds a log, or makes it.
@@ -98,7 +113,7 @@ func (m *Model) add(l *log, window time.Duration, units int64) {
 func (m *Model) Refund(key string, d slidingwindow.Decision) {
 	for _, s := range d.Statuses() {
 		l := m.log(key, s.Limit.Name)
-		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return h.id == s.Receipt })
+		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return s.Receipt != 0 && h.id == s.Receipt })
 	}
 }
 
@@ -138,7 +153,7 @@ func (m *Model) retryAfter(key string, limit slidingwindow.Limit, cost int64) ti
 	if cost > limit.Max {
 		return limit.Window
 	}
-	if l.used(limit.Window, m.now)+cost <= limit.Max {
+	if cost == 0 || l.used(limit.Window, m.now)+cost <= limit.Max {
 		return 0
 	}
 	for _, h := range l.hits {

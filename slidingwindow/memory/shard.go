@@ -50,14 +50,14 @@ func (s *shard) init(maxKeys int) {
 func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decision {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
-	d := judge(subj, req, now, id)
+	d, units := judge(subj, req, now, id)
 	switch {
 	case req.Peek:
 	case d.Allowed:
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
-		subj.add(req.Limits, req.Cost, now, id)
+		subj.add(req, units, now, id)
 		s.lastID = id
 		s.use(subj, now)
 		s.forgetIdle(now)
@@ -69,26 +69,43 @@ func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decisi
 }
 
 // judge decides without changing anything; the Decision is what it will be after the
-// units are taken, under that id. subj may be nil.
-func judge(subj *subject, req *slidingwindow.Request, now, id int64) slidingwindow.Decision {
+// units are taken, under that id. units is how many of each limit, where the request has no
+// cost for each. subj may be nil.
+func judge(subj *subject, req *slidingwindow.Request, now, id int64) (d slidingwindow.Decision, units int64) {
 	var few [4]slidingwindow.Status // so many limits need no allocation
 	statuses := few[:0]
 	if len(req.Limits) > len(few) {
 		statuses = make([]slidingwindow.Status, 0, len(req.Limits))
 	}
 	allowed := true
+	units = req.Cost
 	for i := range req.Limits {
+		cost := req.CostOf(i)
+		if req.AtMost {
+			cost = 1
+		}
 		statuses = append(statuses, slidingwindow.Status{})
-		judgeLimit(subj, &req.Limits[i], req.Cost, now, &statuses[i])
+		judgeLimit(subj, &req.Limits[i], cost, now, &statuses[i])
 		allowed = allowed && statuses[i].RetryAfter == 0
+		if req.AtMost {
+			units = min(units, statuses[i].Remaining)
+		}
 	}
 	if !allowed || req.Peek {
-		return slidingwindow.NewDecision(0, statuses...)
+		return slidingwindow.NewDecision(0, statuses...), 0
 	}
 	for i := range statuses {
-		take(&statuses[i], req.Cost, id)
+		take(&statuses[i], granted(req, i, units), id)
 	}
-	return slidingwindow.NewDecision(req.Cost, statuses...)
+	return slidingwindow.NewDecision(0, statuses...), units
+}
+
+// granted is what an allowed request takes of its i-th limit.
+func granted(req *slidingwindow.Request, i int, units int64) int64 {
+	if req.Costs != nil {
+		return req.Costs[i]
+	}
+	return units
 }
 
 func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, status *slidingwindow.Status) {
@@ -100,6 +117,7 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, stat
 		status.ResetAfter = time.Duration(log.at(view.first) + window - now)
 	}
 	switch need := view.used + cost - limit.Max; {
+	case cost == 0:
 	case cost > limit.Max:
 		status.RetryAfter = limit.Window
 	case need > 0:
@@ -109,6 +127,10 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, stat
 
 // take makes the status that of after the units were taken.
 func take(s *slidingwindow.Status, granted, id int64) {
+	if granted == 0 {
+		return
+	}
+	s.Granted = granted
 	s.Remaining -= granted
 	s.Receipt = id
 	// The hit comes first if there is no other, or all others are ahead of the clock.
@@ -247,10 +269,14 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 
 // add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(limits []slidingwindow.Limit, units, now, id int64) {
+func (subj *subject) add(req *slidingwindow.Request, units, now, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
-	for i := range limits {
-		limit := &limits[i]
+	for i := range req.Limits {
+		units := granted(req, i, units)
+		if units == 0 {
+			continue
+		}
+		limit := &req.Limits[i]
 		log := subj.find(limit.Name, now)
 		if log == nil {
 			log = &memoryLog{name: limit.Name}
