@@ -36,9 +36,14 @@ type Decision struct {
 	// of cost above 1 can be refused with some Remaining.
 	Remaining int64
 
+	// Delay is how long the caller must wait before it acts, from [Limiter.Reserve]: its units are
+	// taken for that time. 0 means now, as all other calls mean it.
+	Delay time.Duration
+
 	// RetryAfter is 0 when the limits allow the call, else how long until this same cost
 	// fits into every limit, if nothing else uses the key. It is exact: a call just before
-	// is refused. A limit with a Max of 0 gives its Window, although no wait helps.
+	// is refused. A limit with a Max of 0 gives its Window, although no wait helps. From
+	// [Limiter.Reserve] it is how far ahead the place was that the call would have had.
 	RetryAfter time.Duration
 
 	// ResetAfter is how long until the oldest counted hit leaves the window, which

@@ -31,6 +31,13 @@ var (
 	// a limit's Max, which no wait would ever make fit.
 	ErrCostExceedsLimit = errors.New("slidingwindow: cost exceeds limit")
 
+	// ErrInvalidWait means that [Limiter.Reserve] was given a negative time to wait.
+	ErrInvalidWait = errors.New("slidingwindow: invalid wait")
+
+	// ErrWaitTooLong means that [Limiter.Wait] would have to wait for longer than ctx has time. It
+	// says so at once, and nothing was taken. See [WaitError].
+	ErrWaitTooLong = errors.New("slidingwindow: wait too long")
+
 	// ErrStoreUnavailable means that the store gave no decision in time: it could
 	// not be reached, did not answer within its timeout, or refused to serve
 	// (out of memory, read-only, loading). The cause is wrapped. The call may

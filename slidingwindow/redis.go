@@ -118,6 +118,7 @@ type RedisStore struct {
 	take    *script
 	peek    *script
 	refund  *script
+	leave   *script // as refund, of a place ahead of the clock
 
 	batches groupLimits
 	group   *group // of all calls; in a Cluster of those whose node is not known
@@ -193,6 +194,8 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		refund:  newScript(refund, "EVALSHA", true), // one that comes twice gives back once
+		// Not one that comes twice: another call may get that place in between.
+		leave:   newScript(refund, "EVALSHA", false),
 		refused: newRefusedQuestions(),
 		now:     time.Now,
 	}
@@ -222,13 +225,16 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		c.ask(&req)
 		return s.look(ctx, c)
 	}
+	if req.Wait {
+		ctx = context.WithoutCancel(ctx) // a place that is taken must become known
+	}
 	deadline := s.deadline(ctx)
 	var (
 		d    Decision
 		made attempt
 		err  error
 	)
-	plain := req.Costs == nil && !req.AtMost // what else is asked is not in the cache
+	plain := req.Costs == nil && !req.AtMost && !req.Wait // what else is asked is not in the cache
 	if plain {
 		if d, made, err = s.stillRefused(ctx, req); err != nil || d.Reason != "" {
 			return d, err
@@ -286,10 +292,14 @@ func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
 	if len(keys) == 0 {
 		return nil
 	}
+	refund := s.refund
+	if d.Delay > 0 {
+		refund = s.leave
+	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return s.refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
+			return refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
 		})
 	})
 }

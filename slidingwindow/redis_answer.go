@@ -25,7 +25,7 @@ func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	for range len(late) / 4 {
 		c, limit, hit, at := r.int(), r.int(), r.int(), r.int()
 		if r.err == nil && (c < 0 || c >= int64(len(entries)) || hit < 0 || hit >= int64(len(entries[c].calls)) ||
-			limit < 0 || limit >= int64(len(entries[c].limits)) || at < 0) {
+			limit < 0 || limit >= int64(len(entries[c].limits)) || at < now || at-now > longestWait) {
 			r.err = errUnsound
 		}
 	}
@@ -37,7 +37,11 @@ func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	}
 	for r.rest = late; len(r.rest) > 0; {
 		c, limit, hit, at := r.int(), r.int(), r.int(), r.int()
-		entries[c].calls[hit].decision.setReceipt(int(limit), at)
+		d := &entries[c].calls[hit].decision
+		d.setReceipt(int(limit), at)
+		if entries[c].kind == kindWait {
+			d.Delay = max(d.Delay, time.Duration(at-now)*time.Microsecond)
+		}
 	}
 	return nil
 }
@@ -125,14 +129,16 @@ func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 	return answers
 }
 
+// longestWait is the longest time in us that a Duration holds.
+const longestWait = math.MaxInt64 / int64(time.Microsecond)
+
 // isSound reports whether decide.lua can have answered that. A refusal that names no wait
 // would else pass for leave to go on.
 func (o *outcome) isSound(limits int) bool {
-	const longest = math.MaxInt64 / int64(time.Microsecond)
 	waits := false
 	for i := range o.values {
 		n, err := o.values[i].AsInt64()
-		if err != nil || n < 0 || n > longest {
+		if err != nil || n < 0 || n > longestWait {
 			return false
 		}
 		waits = waits || n > 0 && i >= 2*limits

@@ -26,10 +26,11 @@ const (
 	kindTake kind = iota
 	kindPeek
 	kindAtMost
+	kindWait
 )
 
 // kindLetters are what decide.lua calls them.
-const kindLetters = "tpm"
+const kindLetters = "tpmw"
 
 func kindOf(req *Request) kind {
 	switch {
@@ -37,6 +38,8 @@ func kindOf(req *Request) kind {
 		return kindPeek
 	case req.AtMost:
 		return kindAtMost
+	case req.Wait:
+		return kindWait
 	default:
 		return kindTake
 	}
@@ -59,7 +62,8 @@ type call struct {
 	key    string
 	limits []Limit
 	cost   int64
-	costs  []int64 // as in Request
+	costs  []int64       // as in Request
+	ahead  time.Duration // for kindWait: MaxWait of Request
 
 	decision Decision
 	err      error
@@ -86,7 +90,7 @@ func newCall(req Request) *call {
 }
 
 func (c *call) ask(req *Request) {
-	c.kind, c.key, c.limits, c.cost, c.costs = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs
+	c.kind, c.key, c.limits, c.cost, c.costs, c.ahead = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs, req.MaxWait
 }
 
 // costOf is how many units decide.lua is to take of a limit each time.
@@ -140,7 +144,7 @@ func join(calls ...*call) []joined {
 
 // asks reports whether two calls ask the same, be it of different keys.
 func (c *call) asks(other *call) bool {
-	return c.kind == other.kind && c.cost == other.cost && slices.Equal(c.costs, other.costs) && sameLimits(c.limits, other.limits)
+	return c.kind == other.kind && c.cost == other.cost && c.ahead == other.ahead && slices.Equal(c.costs, other.costs) && sameLimits(c.limits, other.limits)
 }
 
 // sameLimits reports whether two calls have the same limits; those of one Limiter are one slice.
@@ -173,7 +177,7 @@ func (s *RedisStore) question(entries []joined) (keys, args []string) {
 // text is what decide.lua is told of so many calls that are like this one.
 func (e *joined) text(calls int) string {
 	b := make([]byte, 0, 17+21*len(e.limits))
-	b = appendNumber(append(b, kindLetters[e.kind]), 0, 7) // no time ahead of now
+	b = appendNumber(append(b, kindLetters[e.kind]), e.ahead.Microseconds(), 7)
 	b = appendNumber(b, int64(calls), 4)
 	b = appendNumber(b, e.times(), 4)
 	b = appendNumber(b, int64(len(e.limits)), 1)

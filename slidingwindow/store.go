@@ -1,6 +1,9 @@
 package slidingwindow
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Store keeps the logs and decides. [RedisStore] is one, the Store
 // of package memory another; a decorator over one of them can add a failure policy, metrics or
@@ -12,6 +15,9 @@ type Store interface {
 	// never changes anything. It decides on the store's own clock and makes its
 	// Decision with [NewDecision]. A refusal is not an error. A Store that cannot do what a
 	// field of the Request asks for returns an error that matches [errors.ErrUnsupported].
+	//
+	// With Request.Wait it must not leave units behind that its caller does not hear of: once it
+	// has begun to decide, it gives its Decision although ctx ends. Its own timeout bounds that.
 	Take(ctx context.Context, req Request) (Decision, error)
 
 	// Refund gives back what a call of the key took: d.Granted units from each limit of
@@ -63,6 +69,16 @@ type Request struct {
 	// call is refused if that is none, with the RetryAfter of one unit. It is not set together
 	// with Costs or Peek.
 	AtMost bool
+
+	// Wait takes the units for the earliest time at which they fit into every limit, and that is
+	// not before that of any unit that a limit counts: nobody overtakes. Decision.Delay is how far
+	// ahead that is. If it is more than MaxWait, the call is refused, and RetryAfter tells how far.
+	// The units count at once, and leave a Window after that time. Wait is not set together with Peek or
+	// AtMost.
+	Wait bool
+
+	// MaxWait is 0 or more.
+	MaxWait time.Duration
 }
 
 // CostOf returns how many units the request asks of its i-th limit.

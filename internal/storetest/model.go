@@ -49,6 +49,7 @@ func (m *Model) Advance(d time.Duration) { m.now = m.now.Add(d) }
 func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(req.Limits))
 	allowed := true
+	var wait time.Duration
 	units := make([]int64, len(req.Limits))
 	for i, limit := range req.Limits {
 		statuses[i] = m.status(req.Key, limit)
@@ -57,7 +58,11 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 			units[i] = 1
 		}
 		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, units[i])
-		allowed = allowed && statuses[i].RetryAfter == 0
+		if req.Wait && units[i] > 0 {
+			statuses[i].RetryAfter = max(statuses[i].RetryAfter, m.newest(req.Key, limit))
+		}
+		wait = max(wait, statuses[i].RetryAfter)
+		allowed = allowed && (wait == 0 || req.Wait && wait <= req.MaxWait && units[i] <= limit.Max)
 	}
 	if !allowed || req.Peek {
 		return slidingwindow.NewDecision(0, statuses...)
@@ -70,15 +75,32 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		units = slices.Repeat([]int64{most}, len(units))
 	}
 	m.lastHit++
+	var delay time.Duration
 	for i, limit := range req.Limits {
+		statuses[i].RetryAfter = 0
 		if units[i] == 0 {
 			continue
 		}
-		m.add(m.log(req.Key, limit.Name), limit.Window, units[i])
+		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait), limit.Window, units[i])
 		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
+		if req.Wait {
+			delay = max(delay, at.Sub(m.now))
+		}
 	}
-	return slidingwindow.NewDecision(0, statuses...)
+	d := slidingwindow.NewDecision(0, statuses...)
+	d.Delay = delay
+	return d
+}
+
+// newest is how far ahead the last unit is that a limit counts.
+func (m *Model) newest(key string, limit slidingwindow.Limit) (ahead time.Duration) {
+	for _, h := range m.log(key, limit.Name).hits {
+		if h.at.After(m.now.Add(-limit.Window)) {
+			ahead = max(ahead, h.at.Sub(m.now))
+		}
+	}
+	return ahead
 }
 
 // log finds a log, or makes it.
@@ -92,8 +114,8 @@ func (m *Model) log(key, limit string) *log {
 	return l
 }
 
-func (m *Model) add(l *log, window time.Duration, units int64) {
-	at := m.now
+// add logs units that are used at that time, or a tick or more later. It returns the time.
+func (m *Model) add(l *log, at time.Time, window time.Duration, units int64) time.Time {
 	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
 		at = at.Add(m.tick)
 	}
@@ -107,6 +129,7 @@ func (m *Model) add(l *log, window time.Duration, units int64) {
 	}
 	l.hits = append(l.hits, hit{at: at, units: units, id: m.lastHit})
 	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+	return at
 }
 
 // Refund takes the hits of a Decision of this model back.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 		smallest = min(smallest, limit.Max)
 	}
 	var taken []pair
-	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "refund", "refund", "reset", "relimit"}
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "refund", "refund", "reset", "relimit"}
 	if ground.back {
 		steps = append(steps, "back")
 	}
@@ -100,6 +101,14 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			got, err := l.AllowAtMost(rt.Context(), k, n)
 			require.NoError(rt, err)
 			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, AtMost: true})
+			requireSame(rt, want, got)
+			taken = append(taken, pair{key: k, want: want, got: got})
+		case "reserve":
+			k, n := key(), rapid.Int64Range(1, max(1, smallest)).Draw(rt, "units")
+			maxWait := rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute, 2 * time.Hour, math.MaxInt64}).Draw(rt, "max wait")
+			got, err := l.Reserve(rt.Context(), k, n, maxWait)
+			require.NoError(rt, err)
+			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, Wait: true, MaxWait: maxWait})
 			requireSame(rt, want, got)
 			taken = append(taken, pair{key: k, want: want, got: got})
 		case "cost":
@@ -193,7 +202,7 @@ func WithoutReceipts(d slidingwindow.Decision) slidingwindow.Decision {
 		statuses[i].Receipt = 0
 	}
 	plain := slidingwindow.NewDecision(0, statuses...)
-	plain.Granted = d.Granted
+	plain.Granted, plain.Delay = d.Granted, d.Delay
 	plain.Allowed, plain.Reason, plain.Limit = d.Allowed, d.Reason, d.Limit
 	plain.Remaining, plain.RetryAfter, plain.ResetAfter = d.Remaining, d.RetryAfter, d.ResetAfter
 	return plain

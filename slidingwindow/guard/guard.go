@@ -53,6 +53,9 @@ import (
 // an outage begins or ends, a key may have used up Max with the store besides. With Open
 // nothing is limited.
 //
+// A caller of [slidingwindow.Limiter.Wait] waits for its turn, and for no outage: with Closed it gets
+// the error, with Open it goes on at once, with Fallback it stands in the fallback's line.
+//
 // # Refund and Reset
 //
 // Refund goes to the store that took the units. Reset resets in both. While the store is

@@ -3,7 +3,8 @@ package memory
 import "sort"
 
 // memoryLog is the sliding log of one limit of one key: a ring of entries in the order of
-// their times. If the clock was set back, there are some ahead of it. A nil log is empty.
+// their times. Those of callers who wait are ahead of the clock, and so are others after the clock
+// was set back. A nil log is empty.
 type memoryLog struct {
 	name string
 
@@ -74,12 +75,20 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
-// add logs units. A call of the longest window that is in use forgets what has left it: a
+// size is how many entries there are.
+func (l *memoryLog) size() int {
+	if l == nil {
+		return 0
+	}
+	return l.len
+}
+
+// add logs units that are used at some time, now or later. A call of the longest window that is in use forgets what has left it: a
 // shorter one must not, as the longer still counts it.
-func (l *memoryLog) add(now, window, units, id int64) {
-	if window > l.keep || now > l.till {
+func (l *memoryLog) add(now, at, window, units, id int64) {
+	if window > l.keep || at > l.till {
 		l.keep = max(l.next, window)
-		l.next, l.till = window, now+l.keep
+		l.next, l.till = window, at+l.keep
 	}
 	l.next = max(l.next, window)
 	if window == l.keep {
@@ -89,11 +98,11 @@ func (l *memoryLog) add(now, window, units, id int64) {
 	l.rebase()
 	i := l.len
 	l.len++
-	for ; i > 0 && l.at(i-1) > now; i-- {
+	for ; i > 0 && l.at(i-1) > at; i-- {
 		*l.entry(i) = *l.entry(i - 1)
 		l.entry(i).sum += units
 	}
-	*l.entry(i) = entry{at: now, sum: l.sumBefore(i) + units, id: id}
+	*l.entry(i) = entry{at: at, sum: l.sumBefore(i) + units, id: id}
 }
 
 // forget drops the oldest entries.

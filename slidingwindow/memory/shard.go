@@ -51,13 +51,14 @@ func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decisi
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
 	d, units := judge(subj, req, now, id)
+	at := now + int64(d.Delay)
 	switch {
 	case req.Peek:
 	case d.Allowed:
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
-		subj.add(req, units, now, id)
+		subj.add(req, units, now, at, id)
 		s.lastID = id
 		s.use(subj, now)
 		s.forgetIdle(now)
@@ -77,7 +78,8 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64) (d slidingw
 	if len(req.Limits) > len(few) {
 		statuses = make([]slidingwindow.Status, 0, len(req.Limits))
 	}
-	allowed := true
+	var wait time.Duration // until all fits
+	possible := true
 	units = req.Cost
 	for i := range req.Limits {
 		cost := req.CostOf(i)
@@ -85,19 +87,23 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64) (d slidingw
 			cost = 1
 		}
 		statuses = append(statuses, slidingwindow.Status{})
-		judgeLimit(subj, &req.Limits[i], cost, now, &statuses[i])
-		allowed = allowed && statuses[i].RetryAfter == 0
+		judgeLimit(subj, &req.Limits[i], cost, now, req.Wait, &statuses[i])
+		wait = max(wait, statuses[i].RetryAfter)
+		possible = possible && cost <= req.Limits[i].Max
 		if req.AtMost {
 			units = min(units, statuses[i].Remaining)
 		}
 	}
-	if !allowed || req.Peek {
+	if allowed := wait == 0 || req.Wait && possible && wait <= req.MaxWait; !allowed || req.Peek {
 		return slidingwindow.NewDecision(0, statuses...), 0
 	}
 	for i := range statuses {
-		take(&statuses[i], granted(req, i, units), id)
+		statuses[i].RetryAfter = 0
+		take(&statuses[i], granted(req, i, units), wait, id)
 	}
-	return slidingwindow.NewDecision(0, statuses...), units
+	d = slidingwindow.NewDecision(0, statuses...)
+	d.Delay = wait
+	return d, units
 }
 
 // granted is what an allowed request takes of its i-th limit.
@@ -108,7 +114,7 @@ func granted(req *slidingwindow.Request, i int, units int64) int64 {
 	return units
 }
 
-func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, status *slidingwindow.Status) {
+func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLine bool, status *slidingwindow.Status) {
 	window := int64(limit.Window)
 	log := subj.find(limit.Name, now)
 	view := log.view(now, window)
@@ -123,19 +129,22 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, stat
 	case need > 0:
 		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
 	}
+	if inLine && cost > 0 && view.first < log.size() { // behind the last
+		status.RetryAfter = max(status.RetryAfter, time.Duration(log.at(log.len-1)-now))
+	}
 }
 
-// take makes the status that of after the units were taken.
-func take(s *slidingwindow.Status, granted, id int64) {
+// take makes the status that of after the units were taken, for a time so far ahead.
+func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64) {
 	if granted == 0 {
 		return
 	}
 	s.Granted = granted
-	s.Remaining -= granted
+	s.Remaining = max(0, s.Remaining-granted)
 	s.Receipt = id
-	// The hit comes first if there is no other, or all others are ahead of the clock.
-	if s.ResetAfter == 0 || s.ResetAfter > s.Limit.Window {
-		s.ResetAfter = s.Limit.Window
+	// The hit comes first if there is no other, or all others are further ahead of the clock.
+	if leaves := ahead + s.Limit.Window; s.ResetAfter == 0 || s.ResetAfter > leaves {
+		s.ResetAfter = leaves
 	}
 }
 
@@ -269,7 +278,7 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 
 // add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(req *slidingwindow.Request, units, now, id int64) {
+func (subj *subject) add(req *slidingwindow.Request, units, now, at, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
 	for i := range req.Limits {
 		units := granted(req, i, units)
@@ -282,7 +291,7 @@ func (subj *subject) add(req *slidingwindow.Request, units, now, id int64) {
 			log = &memoryLog{name: limit.Name}
 			subj.logs = append(subj.logs, log)
 		}
-		log.add(now, int64(limit.Window), units, id)
+		log.add(now, at, int64(limit.Window), units, id)
 	}
 }
 
