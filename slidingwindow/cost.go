@@ -25,13 +25,17 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 	if err != nil {
 		return Decision{}, err
 	}
+	if len(costs) > 0 && slices.Max(costs) == 0 {
+		return Decision{}, fmt.Errorf("%w: nothing is asked of any limit; allowed: 1 or more units of one of %s (Peek asks without taking any)",
+			ErrInvalidCost, quotedNames(l.limits))
+	}
 	for i, n := range costs {
 		if err := l.limits[i].checkUnits(n); err != nil {
 			return Decision{}, err
 		}
 	}
 	req := Request{Key: key, Limits: l.limits, Costs: costs}
-	if slices.Min(costs) == slices.Max(costs) {
+	if len(costs) > 0 && slices.Min(costs) == slices.Max(costs) {
 		req.Cost, req.Costs = costs[0], nil // as AllowN
 	}
 	return l.take(ctx, req)
@@ -40,7 +44,6 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 // of returns the units of each limit.
 func (c Cost) of(limits []Limit) ([]int64, error) {
 	costs := make([]int64, len(limits))
-	var sum int64
 	var errs []error
 	named := 0
 	for i := range limits {
@@ -53,14 +56,9 @@ func (c Cost) of(limits []Limit) ([]int64, error) {
 			continue
 		}
 		costs[i] = n
-		sum |= n
 	}
 	if named < len(c) {
 		errs = append(errs, c.unknown(limits))
-	}
-	if sum == 0 && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%w: nothing is asked of any limit; allowed: 1 or more units of one of %s (Peek asks without taking any)",
-			ErrInvalidCost, quotedNames(limits)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

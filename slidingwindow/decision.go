@@ -83,7 +83,7 @@ type Status struct {
 	RetryAfter time.Duration // 0 when this limit did not refuse
 	ResetAfter time.Duration
 
-	// Receipt is what [Store.Refund] knows the taken units by; 0 when none were taken.
+	// Receipt is what [Store.Settle] knows the taken units by; 0 when none were taken.
 	// It means nothing but to the store that set it.
 	Receipt int64
 }

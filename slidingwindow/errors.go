@@ -14,13 +14,13 @@ var (
 	// ErrInvalidConfig means that a constructor was given a setting out of range.
 	ErrInvalidConfig = errors.New("slidingwindow: invalid configuration")
 
-	// ErrInvalidKey means that a call was made with an empty key, or a refund with
+	// ErrInvalidKey means that a call was made with an empty key, or a refund or a settlement with
 	// another key than the one that the units were taken from. It counts nothing: a caller
 	// that cannot tell whom to limit must decide what to do.
 	ErrInvalidKey = errors.New("slidingwindow: invalid key")
 
-	// ErrDecisionChanged means that [Limiter.Refund] was given a Decision whose Granted is not
-	// what its call took. Nothing was given back.
+	// ErrDecisionChanged means that [Limiter.Refund] or [Limiter.Settle] was given a Decision whose
+	// Granted is not what its call took. Nothing was changed.
 	ErrDecisionChanged = errors.New("slidingwindow: decision changed")
 
 	// ErrInvalidCost means that a call was made with less than one unit, or with a [Cost] that

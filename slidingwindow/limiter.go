@@ -170,40 +170,6 @@ func tooFew(n int64) error {
 	return fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
 }
 
-// Refund gives back exactly the units that the call of d took from key, as if that call
-// had never been made: for a login that succeeded, a job that found nothing to do. They can be
-// used again at once, in every process that shares the store.
-//
-// Refund a Decision once. There is nothing to give back, and no error, if d was refused, has
-// been refunded before or took units that have left the window or were reset. Redis knows a call
-// by its microsecond and its units: to refund twice can give back another call's units, if that
-// one was given the same microsecond in between, as after the clock was set back. key must be
-// the key of the call, otherwise the error is [ErrInvalidKey], and d as the call returned it,
-// otherwise [ErrDecisionChanged]. Any Limiter over the same
-// store can refund, in the process that made the call. The other errors are
-// [ErrStoreUnavailable], [ErrForeignData] and that of ctx: the units may then have been
-// given back or not, and it is safe to try again. Like Peek it is tried again until the
-// store's timeout while Redis cannot be reached.
-func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
-	if key == "" {
-		return errEmptyKey
-	}
-	if l.store == nil {
-		return errNotMade
-	}
-	if d.Granted == 0 && d.taken == 0 {
-		return nil
-	}
-	key = boundKey(key)
-	if !d.isOf(key) {
-		return fmt.Errorf("%w: a refund needs the key of the call that took the units", ErrInvalidKey)
-	}
-	if d.Granted != d.taken {
-		return fmt.Errorf("%w: Granted is %d; allowed: the %d that the call took", ErrDecisionChanged, d.Granted, d.taken)
-	}
-	return l.store.Refund(ctx, key, d)
-}
-
 // Reset forgets what key has used of this limiter's limits: its next calls have the
 // full Max again, in every process that shares the store. Its errors are
 // [ErrInvalidKey], [ErrStoreUnavailable] and that of ctx.

@@ -117,8 +117,8 @@ type RedisStore struct {
 	timeout time.Duration
 	take    *script
 	peek    *script
-	refund  *script
-	leave   *script // as refund, of a place ahead of the clock
+	settle  *script
+	leave   *script // as settle, of a place ahead of the clock
 
 	batches groupLimits
 	group   *group // of all calls; in a Cluster of those whose node is not known
@@ -193,7 +193,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		timeout: config.Timeout,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
-		refund:  newScript(refund, "EVALSHA", true), // one that comes twice gives back once
+		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
 		// Not one that comes twice: another call may get that place in between.
 		leave:   newScript(refund, "EVALSHA", false),
 		refused: newRefusedQuestions(),
@@ -277,29 +277,33 @@ func (s *RedisStore) Close() {
 	s.parts.close()
 }
 
-// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken; in one for
+// Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
 // each limit, if Redis refuses their logs in one command.
-func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
+func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
 	escaped := escapeKey(key)
 	var keys, entries []string
-	for _, status := range d.Statuses() {
-		if status.Receipt == 0 {
+	for i, status := range d.Statuses() {
+		var anew int64
+		if units != nil {
+			anew = units[i]
+		}
+		if status.Receipt == 0 || anew == status.Granted {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), "0")
+		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), strconv.FormatInt(anew, 10))
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	refund := s.refund
+	settle := s.settle
 	if d.Delay > 0 {
-		refund = s.leave
+		settle = s.leave
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return refund.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
+			return settle.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
 		})
 	})
 }

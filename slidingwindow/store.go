@@ -20,12 +20,14 @@ type Store interface {
 	// has begun to decide, it gives its Decision although ctx ends. Its own timeout bounds that.
 	Take(ctx context.Context, req Request) (Decision, error)
 
-	// Refund gives back what a call of the key took: d.Granted units from each limit of
-	// d.Statuses with a Receipt. It does nothing to a limit where these units are no
-	// longer there, because they were refunded before, have left the window, or were reset.
-	// d is a Decision of this store, or one of another store with receipts that this one
-	// does not know.
-	Refund(ctx context.Context, key string, d Decision) error
+	// Settle replaces what a call of the key took: of the i-th limit of d.Statuses the units[i]
+	// take the place of its Granted, at the same time; nil gives all back. They may be more than
+	// Max. It does nothing to a limit without a Receipt, or with as many units as before, nor where
+	// the call's units are no longer there, because they were settled before, have left the
+	// window, or were reset. d is a Decision of this store, or one of another store with receipts
+	// that this one does not know. A place ahead of the clock (d.Delay) must not be
+	// settled twice by one call of Settle: it may be another's by then.
+	Settle(ctx context.Context, key string, d Decision, units []int64) error
 
 	// Reset forgets what the key has used of the limits, for every process that
 	// shares the store. To reset an unknown key is not an error.

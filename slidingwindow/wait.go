@@ -104,9 +104,6 @@ func timeLeft(ctx context.Context) time.Duration {
 	return max(0, time.Until(deadline))
 }
 
-// leaveTimeout bounds the giving back of a place, besides the store's own timeout.
-const leaveTimeout = 5 * time.Second
-
 // leave gives back the place of a caller whose ctx has ended, and returns the caller's error.
 func (l *Limiter) leave(ctx context.Context, key string, d Decision) error {
 	ended := ctx.Err()
@@ -117,9 +114,7 @@ func (l *Limiter) leave(ctx context.Context, key string, d Decision) error {
 	if cause := context.Cause(ctx); cause != nil && cause != ended { //nolint:errorlint // the same error need not be told twice
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if failed := l.Refund(detached, key, d); failed != nil {
+	if failed := l.Refund(ctx, key, d); failed != nil {
 		return fmt.Errorf("%w; its place was not given back and counts until it has left the window: %w", err, failed)
 	}
 	return err

@@ -100,10 +100,10 @@ func decisionOf(req slidingwindow.Request, reply []int64) slidingwindow.Decision
 	return slidingwindow.NewDecision(granted, statuses...)
 }
 
-// Refund implements [slidingwindow.Store] by an error that matches [errors.ErrUnsupported]: a
-// counter does not know whose units it holds, nor whether they were given back before.
-func (s *Store) Refund(context.Context, string, slidingwindow.Decision) error {
-	return fmt.Errorf("fixedwindow: a counter cannot give back exactly what a call took: %w", errors.ErrUnsupported)
+// Settle implements [slidingwindow.Store] by an error that matches [errors.ErrUnsupported]: a
+// counter does not know whose units it holds, nor whether they were settled before.
+func (s *Store) Settle(context.Context, string, slidingwindow.Decision, []int64) error {
+	return fmt.Errorf("fixedwindow: a counter cannot replace exactly what a call took: %w", errors.ErrUnsupported)
 }
 
 // Reset implements [slidingwindow.Store] in one command.

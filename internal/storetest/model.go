@@ -116,9 +116,7 @@ func (m *Model) log(key, limit string) *log {
 
 // add logs units that are used at that time, or a tick or more later. It returns the time.
 func (m *Model) add(l *log, at time.Time, window time.Duration, units int64) time.Time {
-	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
-		at = at.Add(m.tick)
-	}
+	at = m.free(l, at, units)
 	if window > l.keep || at.After(l.till) {
 		l.keep = max(l.next, window)
 		l.next, l.till = window, at.Add(l.keep)
@@ -127,16 +125,37 @@ func (m *Model) add(l *log, at time.Time, window time.Duration, units int64) tim
 	if window == l.keep {
 		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.now.Add(-window)) })
 	}
-	l.hits = append(l.hits, hit{at: at, units: units, id: m.lastHit})
-	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+	l.insert(hit{at: at, units: units, id: m.lastHit})
 	return at
 }
 
-// Refund takes the hits of a Decision of this model back.
-func (m *Model) Refund(key string, d slidingwindow.Decision) {
-	for _, s := range d.Statuses() {
+// free is the first time from that one on at which the log has no hit of as many units.
+func (m *Model) free(l *log, at time.Time, units int64) time.Time {
+	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
+		at = at.Add(m.tick)
+	}
+	return at
+}
+
+func (l *log) insert(h hit) {
+	l.hits = append(l.hits, h)
+	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+}
+
+// Settle replaces the units of a Decision of this model; nil takes them back.
+func (m *Model) Settle(key string, d slidingwindow.Decision, units []int64) {
+	for i, s := range d.Statuses() {
 		l := m.log(key, s.Limit.Name)
-		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return s.Receipt != 0 && h.id == s.Receipt })
+		at := slices.IndexFunc(l.hits, func(h hit) bool { return s.Receipt != 0 && h.id == s.Receipt })
+		if at < 0 || units != nil && units[i] == s.Granted {
+			continue
+		}
+		h := l.hits[at]
+		l.hits = slices.Delete(l.hits, at, at+1)
+		if units == nil || units[i] == 0 {
+			continue
+		}
+		l.insert(hit{at: m.free(l, h.at, units[i]), units: units[i]}) // it is settled once, so its id is gone
 	}
 }
 

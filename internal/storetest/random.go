@@ -67,7 +67,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 		smallest = min(smallest, limit.Max)
 	}
 	var taken []pair
-	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "refund", "refund", "reset", "relimit"}
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "settle", "settle", "charge", "refund", "refund", "reset", "relimit"}
 	if ground.back {
 		steps = append(steps, "back")
 	}
@@ -133,8 +133,34 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			i := rapid.IntRange(0, len(taken)-1).Draw(rt, "refund")
 			p := taken[i]
 			require.NoError(rt, l.Refund(rt.Context(), p.key, p.got))
-			model.Refund(p.key, p.want)
+			model.Settle(p.key, p.want, nil)
 			taken = slices.Delete(taken, i, i+1)
+		case "settle":
+			if len(taken) == 0 {
+				continue
+			}
+			i := rapid.IntRange(0, len(taken)-1).Draw(rt, "settle")
+			p := taken[i]
+			if !p.got.Allowed {
+				continue
+			}
+			cost, units := slidingwindow.Cost{}, make([]int64, 0, 3)
+			for _, s := range p.got.Statuses() {
+				n := s.Granted
+				if n > 0 && rapid.Bool().Draw(rt, "is settled") {
+					n = rapid.Int64Range(0, 20).Draw(rt, "units")
+					cost[s.Limit.Name] = n
+				}
+				units = append(units, n)
+			}
+			require.NoError(rt, l.Settle(rt.Context(), p.key, p.got, cost))
+			model.Settle(p.key, p.want, units)
+			taken = slices.Delete(taken, i, i+1)
+		case "charge":
+			k, limit, n := key(), rapid.SampledFrom(l.Limits()).Draw(rt, "limit"), rapid.Int64Range(1, 20).Draw(rt, "units")
+			require.NoError(rt, l.Charge(rt.Context(), k, slidingwindow.Cost{limit.Name: n}))
+			limit.Max = 1 << 40
+			model.Take(slidingwindow.Request{Key: k, Limits: []slidingwindow.Limit{limit}, Cost: n})
 		case "peek":
 			k, n := key(), rapid.Int64Range(1, max(1, smallest)).Draw(rt, "units")
 			got, err := l.PeekN(rt.Context(), k, n)

@@ -23,8 +23,10 @@ type memoryLog struct {
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone
+	id  int64 // of this entry alone, or settled
 }
+
+const settled = 0
 
 // view is what a log says at some time.
 type view struct {
@@ -116,9 +118,9 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// remove takes the entry of that id out, as if it had never been added, and tells whether
-// there was one.
-func (l *memoryLog) remove(id int64) bool {
+// settle gives the entry of that id other units, or takes it out if they are 0, and tells
+// whether they are fewer than before. An entry is settled once.
+func (l *memoryLog) settle(id, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
 		i--
@@ -126,13 +128,18 @@ func (l *memoryLog) remove(id int64) bool {
 	if i < 0 {
 		return false
 	}
-	units := l.entry(i).sum - l.sumBefore(i)
-	l.len--
-	for ; i < l.len; i++ {
-		*l.entry(i) = *l.entry(i + 1)
-		l.entry(i).sum -= units
+	more := units - (l.entry(i).sum - l.sumBefore(i))
+	l.entry(i).id = settled
+	if units == 0 {
+		l.len--
 	}
-	return true
+	for ; i < l.len; i++ {
+		if units == 0 {
+			*l.entry(i) = *l.entry(i + 1)
+		}
+		l.entry(i).sum += more
+	}
+	return more < 0
 }
 
 // fit makes room for one entry more, and gives back the memory of a burst long gone.

@@ -148,21 +148,23 @@ func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64)
 	}
 }
 
-func (s *shard) refund(key, limitName string, id int64) {
+func (s *shard) settle(key, limitName string, id, units int64) {
 	subj := s.subjects[key]
 	if subj == nil {
 		return
 	}
-	removed := false
+	fewer := false
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
-		removed = removed || log.name == limitName && log.remove(id)
+		if log.name == limitName {
+			fewer = log.settle(id, units)
+		}
 		return log.len == 0
 	})
 	if len(subj.logs) == 0 {
 		s.remove(subj)
 		return
 	}
-	if removed && subj.refusedIndex != notRefused {
+	if fewer && subj.refusedIndex != notRefused {
 		// It may come back now. If another limit refuses it still, that will protect it again.
 		heap.Remove(&s.refused, subj.refusedIndex)
 		s.enlist(subj)
