@@ -21,11 +21,14 @@ type Cost map[string]int64
 // cost above the limit's Max gives [ErrCostExceedsLimit], as in AllowN: take the smaller of
 // the two if the cost is an estimate. Nothing is then taken. The other errors are those of AllowN.
 func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decision, error) {
+	if l.store == nil {
+		return Decision{}, errNotMade
+	}
 	costs, err := cost.of(l.limits)
 	if err != nil {
 		return Decision{}, err
 	}
-	if len(costs) > 0 && slices.Max(costs) == 0 {
+	if slices.Max(costs) == 0 {
 		return Decision{}, fmt.Errorf("%w: nothing is asked of any limit; allowed: 1 or more units of one of %s (Peek asks without taking any)",
 			ErrInvalidCost, quotedNames(l.limits))
 	}
@@ -35,7 +38,7 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 		}
 	}
 	req := Request{Key: key, Limits: l.limits, Costs: costs}
-	if len(costs) > 0 && slices.Min(costs) == slices.Max(costs) {
+	if slices.Min(costs) == slices.Max(costs) {
 		req.Cost, req.Costs = costs[0], nil // as AllowN
 	}
 	return l.take(ctx, req)

@@ -60,16 +60,19 @@ func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost)
 // AllowCost, but that any cost up to 999,999,999,999,999 is taken, and one of nothing does nothing. While
 // the limiter is off nothing is counted.
 func (l *Limiter) Charge(ctx context.Context, key string, cost Cost) error {
+	if l.store == nil {
+		return errNotMade
+	}
 	costs, err := cost.of(l.limits)
 	if err != nil {
 		return err
 	}
+	if slices.Max(costs) == 0 {
+		return nil
+	}
 	boundless := slices.Clone(l.limits)
 	for i := range boundless {
 		boundless[i].Max = maxUnits
-	}
-	if len(costs) > 0 && slices.Max(costs) == 0 {
-		return nil
 	}
 	detached, cancel := detach(ctx)
 	defer cancel()
