@@ -218,5 +218,5 @@ func (r Redis) server() *server {
 
 // Store returns the settings for [slidingwindow.NewRedisStore].
 func (r Redis) Store() slidingwindow.RedisConfig {
-	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
+	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
 }

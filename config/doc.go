@@ -199,9 +199,9 @@
 //
 //	ACL SETUSER limiter on >password &+sentinel &+slave &+sdown &-sdown &+switch-master &+reboot +sentinel|sentinels +sentinel|get-master-addr-by-name +subscribe +unsubscribe +client|tracking +ping
 //
-// Another database than 0 needs +select, FIPS 140 mode +script|load. Of +cluster|slots and
-// +cluster|shards one is used: the first up to version 7 of Redis and Valkey, the second from 8
-// on. Where there is no cluster it is asked once at the start, and its answer then is an error.
+// Another database than 0 needs +select, FIPS 140 mode +script|load. In a cluster the store asks
+// for +cluster|slots, and its client for +cluster|shards too from version 8 of Redis and Valkey on.
+// Where there is no cluster the client asks once at the start, and its answer then is an error.
 //
 // Without a right, Open fails, and says which one it is. If it is taken away later, the calls that
 // need it fail with slidingwindow.ErrStoreUnavailable. Two are missed by nobody but their users: without

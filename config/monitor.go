@@ -80,17 +80,17 @@ func (m *monitor) dial(ctx context.Context, addr string, dialer *net.Dialer, tls
 		}
 		return nil, err
 	}
-	return m.watch(addr, conn)
+	return m.watch(ctx, addr, conn)
 }
 
-func (m *monitor) watch(addr string, conn net.Conn) (net.Conn, error) {
+func (m *monitor) watch(ctx context.Context, addr string, conn net.Conn) (net.Conn, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended {
 		_ = conn.Close()
 		return nil, errGaveUp
 	}
-	c := &watchedConn{Conn: redisconn.Wrap(conn), monitor: m, addr: addr, episode: m.node(addr).episode}
+	c := &watchedConn{Conn: redisconn.Wrap(ctx, conn), monitor: m, addr: addr, episode: m.node(addr).episode}
 	m.conns[c] = struct{}{}
 	return c, nil
 }

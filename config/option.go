@@ -22,9 +22,6 @@ const (
 	bufferSize = 32 << 10
 	ringScale  = 8 // 256 commands
 
-	poolCleanup = 30 * time.Second
-	poolMinSize = 2
-
 	// As rueidis advises: a client that misses one message about a fail-over would
 	// else stay with the old master.
 	sentinelRefresh = 5 * time.Second
@@ -83,14 +80,13 @@ func (s *server) option() rueidis.ClientOption {
 		// ACL LOG, or the user needs one more right for nothing.
 		ClientSetInfo: rueidis.DisableClientSetInfo,
 
-		// A store has a connection for each batch under way, 2 to 32. They are closed when they
-		// are no longer needed. The client's own default is 1 MiB of buffers for each, and room
+		// A store has a connection for each batch under way, 2 to 32. They are closed after their
+		// lifetime. (Not by BlockingPoolCleanup: that holds the pool's lock while it waits for a
+		// server that hangs.) The client's own default is 1 MiB of buffers for each, and room
 		// for 1,024 commands to wait.
 		ReadBufferEachConn:  bufferSize,
 		WriteBufferEachConn: bufferSize,
 		RingScaleEachConn:   ringScale,
-		BlockingPoolCleanup: poolCleanup,
-		BlockingPoolMinSize: poolMinSize,
 	}
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.skipVerify}
 	if s.isTLS() {

@@ -5,17 +5,36 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // boundContext is a context with a deadline that makes no timer before something waits for its
 // end. A command that rueidis sends in its caller's goroutine is bounded by the deadline alone.
 // stop must be called after the call.
 type boundContext struct {
-	context.Context // what it carries
+	context.Context // what else may end it
 	deadline        time.Time
+	calls           *interrupt.Registry
+	returned        func() // nil if the command does not end with the context
 
 	once  sync.Once
 	timed atomic.Pointer[timedContext] // what has a timer; nil while there is none
+}
+
+// canLeave reports whether a command in its caller's goroutine ends when ctx does.
+func canLeave(ctx context.Context, calls *interrupt.Registry) bool {
+	return ctx.Done() == nil || calls.Works()
+}
+
+// newBound returns the context of a command that ends with ctx, if it can, and at the deadline.
+func newBound(ctx context.Context, deadline time.Time, calls *interrupt.Registry) *boundContext {
+	c := &boundContext{Context: ctx, deadline: deadline, calls: calls}
+	if ctx.Done() != nil {
+		c.deadline = calls.Unique(deadline)
+		c.returned = calls.Follow(ctx, c.deadline)
+	}
+	return c
 }
 
 type timedContext struct {
@@ -30,6 +49,9 @@ func (c *boundContext) Deadline() (time.Time, bool) { return c.deadline, true }
 func (c *boundContext) Err() error {
 	if timed := c.timed.Load(); timed != nil {
 		return timed.Err()
+	}
+	if err := c.Context.Err(); err != nil {
+		return err
 	}
 	if !time.Now().Before(c.deadline) {
 		return context.DeadlineExceeded
@@ -46,8 +68,19 @@ func (c *boundContext) Done() <-chan struct{} {
 	return c.timed.Load().Done()
 }
 
+// Value implements [context.Context]. It tells who dials of the store's commands.
+func (c *boundContext) Value(key any) any {
+	if key == (interrupt.Key{}) {
+		return c.calls
+	}
+	return c.Context.Value(key)
+}
+
 // stop ends the timer, if there is one.
 func (c *boundContext) stop() {
+	if c.returned != nil {
+		c.returned()
+	}
 	if timed := c.timed.Load(); timed != nil {
 		timed.cancel()
 	}

@@ -47,9 +47,6 @@ func (s *RedisStore) Remember(req Request, d Decision, meanwhile ...func()) {
 	s.remember(req, d, a)
 }
 
-// CacheTried is how many questions show that a client has no cache.
-const CacheTried = cacheProbes
-
 // Unlooked is how long a refusal stands without a look into the client's cache.
 const Unlooked = unlooked
 
@@ -59,7 +56,7 @@ func (s *RedisStore) Refusals() int {
 	for i := range s.refused.shards {
 		shard := &s.refused.shards[i]
 		shard.mu.Lock()
-		refusals += shard.count
+		refusals += shard.young.count + shard.old.count
 		shard.mu.Unlock()
 	}
 	return refusals
@@ -84,3 +81,6 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 
 // OneKey is whether a command must be for one key.
 func (s *RedisStore) OneKey() bool { return s.sharing.oneKey.Load() }
+
+// Leaving is how many commands were left and have not ended.
+func (s *RedisStore) Leaving() int { return s.calls.Leaving() }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // gates is what a group sends to: each command stops until the test lets it go on.
@@ -77,7 +79,7 @@ func (g *group) waitingCalls() int {
 
 func TestGroupJoinsWhatArrivesWhileOthersAreUnderWay(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{batches: 2, size: 3}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 3}, time.Minute, &interrupt.Registry{}, gates.send)
 	var ended []<-chan error
 	for _, key := range []string{"a", "b"} {
 		ended = append(ended, start(t, t.Context(), g, key))
@@ -106,7 +108,7 @@ func TestGroupJoinsWhatArrivesWhileOthersAreUnderWay(t *testing.T) {
 
 func TestGroupWithdrawsWhoLeavesBeforeBeingSent(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, &interrupt.Registry{}, gates.send)
 	first := start(t, t.Context(), g, "first")
 	<-gates.arrived
 	batch := start(t, t.Context(), g, "batch")
@@ -130,7 +132,7 @@ func TestGroupWithdrawsWhoLeavesBeforeBeingSent(t *testing.T) {
 
 func TestGroupGivesUpAfterTheTimeout(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{batches: 2, size: 10}, time.Millisecond, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Millisecond, &interrupt.Registry{}, gates.send)
 	first := start(t, t.Context(), g, "first")
 	<-gates.arrived
 	sent := start(t, t.Context(), g, "sent")
@@ -149,7 +151,7 @@ func TestGroupGivesUpAfterTheTimeout(t *testing.T) {
 
 func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 	gates := newGates()
-	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, gates.send)
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, &interrupt.Registry{}, gates.send)
 	var ended []<-chan error
 	ended = append(ended, start(t, t.Context(), g, "a"))
 	<-gates.arrived
@@ -194,7 +196,7 @@ func goroutine() string {
 func TestGroupDecidesALoneCallInItsCallersGoroutine(t *testing.T) {
 	var sentIn string
 	var deadline time.Time
-	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, func(ctx context.Context, calls []*call) {
+	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, &interrupt.Registry{}, func(ctx context.Context, calls []*call) {
 		sentIn = goroutine()
 		deadline, _ = ctx.Deadline()
 		for _, c := range calls {
@@ -220,7 +222,7 @@ func TestGroupsLeaderHoldsUpNobody(t *testing.T) {
 	gates := newGates()
 	var mu sync.Mutex
 	var left []time.Duration
-	g := newGroup(groupLimits{batches: 1, size: 10}, time.Minute, func(ctx context.Context, calls []*call) {
+	g := newGroup(groupLimits{batches: 1, size: 10}, time.Minute, &interrupt.Registry{}, func(ctx context.Context, calls []*call) {
 		deadline, _ := ctx.Deadline()
 		mu.Lock()
 		left = append(left, time.Until(deadline))
@@ -266,7 +268,7 @@ func TestGroupsLeaderHoldsUpNobody(t *testing.T) {
 
 // Callers that come and go at random leave nothing behind, and each is answered.
 func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
-	g := newGroup(groupLimits{batches: 2, size: 5}, 10*time.Second, func(_ context.Context, calls []*call) {
+	g := newGroup(groupLimits{batches: 2, size: 5}, 10*time.Second, &interrupt.Registry{}, func(_ context.Context, calls []*call) {
 		time.Sleep(time.Duration(rand.IntN(100)) * time.Microsecond)
 		for _, c := range calls {
 			c.finish()
@@ -305,14 +307,19 @@ func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	var r roundTrip
 	assert.Zero(t, r.fastest())
 	now := time.Now()
-	r.note(now, 3*time.Millisecond)
-	r.note(now, time.Millisecond)
-	r.note(now, 2*time.Millisecond)
+	r.note(now, 3*time.Millisecond, true)
+	r.note(now, time.Millisecond, true)
+	r.note(now, 2*time.Millisecond, true)
 	assert.Equal(t, time.Millisecond, r.fastest())
 	now = now.Add(1100 * time.Millisecond)
-	r.note(now, 20*time.Millisecond)
+	r.note(now, 20*time.Millisecond, true)
 	assert.Equal(t, time.Millisecond, r.fastest(), "of the second before")
 	now = now.Add(1100 * time.Millisecond)
-	r.note(now, 30*time.Millisecond)
+	r.note(now, 30*time.Millisecond, true)
 	assert.Equal(t, 20*time.Millisecond, r.fastest(), "the network has changed")
+	now = now.Add(time.Minute)
+	r.note(now, time.Second, false)
+	assert.Equal(t, 20*time.Millisecond, r.fastest(), "a call that waited for others does not tell of the network")
+	r.note(now, time.Millisecond, false)
+	assert.Equal(t, time.Millisecond, r.fastest(), "unless it was faster")
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	maxPrefixBytes = 64
 
 	defaultBatchSize = 256
+
+	defaultConnectionLifetime = time.Minute
 )
 
 // RedisConfig has the settings of a [RedisStore]. The zero value is valid.
@@ -38,6 +41,11 @@ type RedisConfig struct {
 	// nobody else while it decides a batch, for about 5 us a call. 0 stands for the default, a
 	// negative value is an error. Defaults to 256.
 	BatchSize int
+
+	// ConnectionLifetime bounds how long a connection is used, so that calls follow an address
+	// that has moved from a server which is still there. It is for connections of package
+	// redisconn. 0 stands for the default, a negative value is an error. Defaults to 1m.
+	ConnectionLifetime time.Duration
 
 	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
 	// each node: 1 or more. Each has a connection of its own. A negative value is an error.
@@ -95,20 +103,18 @@ type RedisConfig struct {
 // # Cached refusals
 //
 // A refusal writes nothing, so it stands until a hit leaves the window or somebody resets
-// or refunds the key. The store remembers up to 100,000 refusals, of
-// about 1 kB each, and gives one again to the
-// same call of the same key without a command, with [ReasonCached] and the RetryAfter that is
-// left. For that it asks once more through the client-side cache of rueidis
-// (Client.DoCache): Redis then tells the client of each write to that log. So a Reset or a
-// Refund reopens the key at once in its own process, and in another within a millisecond of
-// the word of Redis. How long a refusal stands is counted on the process's monotonic clock, from
-// before Redis was asked. After 10 seconds Redis is asked again: its clock may have leapt
-// forward, or its word been lost. Of several limits, Redis tells of the one that refused; what
-// the Decision says of the others may be 10 seconds old. Peek always asks.
+// or refunds the key. The store remembers up to 100,000 refusals, of about 600 bytes each, and
+// gives one again to the same call of the same key without a command, with [ReasonCached] and
+// the RetryAfter that is left. The first time it asks once more (ReasonLimited), through the
+// client-side cache of rueidis (Client.DoCache): Redis then tells the client of each write to
+// that log. So a Reset or a Refund reopens the key at once in its own process, and in another
+// within a millisecond of the word of Redis. How long a refusal stands is counted on the
+// process's monotonic clock, from before Redis was asked. After 10 seconds Redis is asked again:
+// its clock may have leapt forward, or its word been lost. Of several limits, Redis tells of the
+// one that refused; what the Decision says of the others may be 10 seconds old. Peek always asks.
 //
-// A client without that cache (ClientOption.DisableCache, AlwaysRESP2) is noticed after some
-// hundred refusals, and Redis is then asked each time; so it is in FIPS 140 mode, for want
-// of the script's SHA-1. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
+// A client without that cache (ClientOption.DisableCache, AlwaysRESP2) asks Redis each time, and
+// once more every 10 seconds. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
 // BCAST must cover the Prefix of the store: else a reopened key can stay refused for up to 10
 // seconds.
 type RedisStore struct {
@@ -120,15 +126,19 @@ type RedisStore struct {
 	settle  *script
 	leave   *script // as settle, of a place ahead of the clock
 
-	batches groupLimits
-	group   *group // of all calls; in a Cluster of those whose node is not known
-	cluster bool
-	parts   parts
-	closed  atomic.Bool
+	calls  interrupt.Registry // commands that are under way
+	pooled atomic.Int32       // commands of bounded that have a connection of their own
+
+	connecting atomic.Bool // in the background
+	batches    groupLimits
+	group      *group // of all calls; in a Cluster of those whose node is not known
+	cluster    bool
+	parts      parts
+	closed     atomic.Bool
 
 	sharing sharing
 
-	refused *refusedQuestions
+	refused refusals
 	now     func() time.Time // how long refusals are remembered; nothing is decided on it
 }
 
@@ -143,8 +153,9 @@ var _ Store = (*RedisStore)(nil)
 //   - DialCtxFn, with Dial of package redisconn: without it a server that sends what no command
 //     asked for, as a Redis at maxclients does, can end the process by a panic of rueidis that
 //     nothing here can recover, and a connection to a server that has become a replica stays.
-//   - ConnLifetime, such as a minute: without it a connection stays at an old master for as
-//     long as that takes writes.
+//   - ConnLifetime, such as a minute: without it the connection of the client-side cache stays
+//     at an old master for as long as that takes writes. (RedisConfig.ConnectionLifetime is for
+//     the others, which rueidis makes anew only when they are not in use.)
 //   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
 //     connection, of 1 MiB by default.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
@@ -169,6 +180,13 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	if config.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("%w: RedisConfig.Timeout is %v; allowed: more than 0s (0s stands for the default of %v)",
 			ErrInvalidConfig, config.Timeout, defaultTimeout))
+	}
+	if config.ConnectionLifetime == 0 {
+		config.ConnectionLifetime = defaultConnectionLifetime
+	}
+	if config.ConnectionLifetime < 0 {
+		errs = append(errs, fmt.Errorf("%w: RedisConfig.ConnectionLifetime is %v; allowed: more than 0s (0s stands for the default of %v)",
+			ErrInvalidConfig, config.ConnectionLifetime, defaultConnectionLifetime))
 	}
 	batches := groupLimits{batches: config.BatchesInFlight, size: config.BatchSize}
 	for _, setting := range []struct {
@@ -195,17 +213,18 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
 		// Not one that comes twice: another call may get that place in between.
-		leave:   newScript(refund, "EVALSHA", false),
-		refused: newRefusedQuestions(),
-		now:     time.Now,
+		leave: newScript(refund, "EVALSHA", false),
+		now:   time.Now,
 	}
+	s.calls.Lifetime = config.ConnectionLifetime
 	s.batches = batches
+	decideAll := s.decideBy(func() rueidis.Client { return client })
 	if client.Mode() == rueidis.ClientModeCluster {
 		s.cluster = true
 		s.parts.byName = map[string]*part{}
-		batches = groupLimits{batches: math.MaxInt, size: 1} // each call by itself
+		decideAll = s.decideAnywhere
 	}
-	s.group = newGroup(batches, config.Timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, s.client, calls) })
+	s.group = newGroup(batches, config.Timeout, &s.calls, decideAll)
 	return s, nil
 }
 
@@ -241,8 +260,10 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		}
 	}
 	group := s.group
-	if part := s.partOf(req.Key); part != nil {
-		group = part.group
+	if s.cluster {
+		if part := s.partOf(req.Key); part != nil {
+			group = part.group
+		}
 	}
 	if d, err = group.do(ctx, newCall(req), deadline); err != nil {
 		s.partsChanged()
@@ -258,10 +279,10 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 
 // look peeks.
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
-	err := s.bounded(ctx, func(ctx context.Context) error {
-		b := []batch{{calls: []*call{c}}}
-		s.ask(ctx, s.client, s.peek, b)
-		return errors.Join(b[0].err, c.err)
+	err := s.bounded(ctx, func(ctx context.Context, pooled bool) error {
+		b := &batch{calls: []*call{c}}
+		s.ask(ctx, s.client, pooled, s.peek, []*batch{b})
+		return errors.Join(b.err, c.err)
 	})
 	if err != nil {
 		return Decision{}, err
@@ -301,9 +322,11 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 		settle = s.leave
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
-	return s.bounded(ctx, func(ctx context.Context) error {
+	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
-			return settle.exec(ctx, s.client, []question{{keys[from:to], entries[3*from : 3*to]}})[0].Error()
+			b := &batch{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}
+			settle.exec(ctx, s.client, pooled, []*batch{b})
+			return b.reply.Error()
 		})
 	})
 }
@@ -312,8 +335,8 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 // in one command, as it may while the key's slot is being moved.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
-	return s.bounded(ctx, func(ctx context.Context) error {
+	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		keys := s.appendKeys(nil, key, limits)
-		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, keys[from:to]...) })
+		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, pooled, keys[from:to]...) })
 	})
 }

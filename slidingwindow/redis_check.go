@@ -68,8 +68,11 @@ func (s *RedisStore) Check(ctx context.Context) error {
 		all.Go(func() { errs[i] = s.try(ctx, trials[i]) })
 	}
 	all.Wait()
-	if err := joinDistinct(errs); err != nil || s.cluster {
+	if err := joinDistinct(errs); err != nil {
 		return err
+	}
+	if s.cluster {
+		return s.checkParts(ctx)
 	}
 	return s.learnSharing(ctx, trials[0].addr)
 }
@@ -98,7 +101,7 @@ func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
 	keys := s.trialKeysOfCluster()
 	owners := make([]string, len(keys))
 	var mu sync.Mutex
-	err := s.bounded(ctx, func(ctx context.Context) error {
+	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
 		var all sync.WaitGroup
 		for addr, node := range nodes {
 			all.Go(func() {
@@ -204,19 +207,17 @@ func (s *RedisStore) try(ctx context.Context, t trial) error {
 
 // tryCommands runs trial.lua.
 func (s *RedisStore) tryCommands(ctx context.Context, script *rueidis.Lua, t trial) error {
-	var failed []string
-	err := s.bounded(ctx, func(ctx context.Context) (err error) {
-		failed, err = script.Exec(ctx, s.client, []string{redisKey(s.prefix, t.key, trialLimit)}, nil).AsStrSlice()
+	return s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
+		failed, err := script.Exec(ctx, s.client, []string{redisKey(s.prefix, t.key, trialLimit)}, nil).AsStrSlice()
+		var errs commandErrors
+		for i := 0; i+1 < len(failed); i += 2 {
+			errs = append(errs, commandError{failed[i], failed[i+1]})
+		}
+		if err == nil && len(errs) > 0 {
+			return errs
+		}
 		return err
 	})
-	var errs commandErrors
-	for i := 0; i+1 < len(failed); i += 2 {
-		errs = append(errs, commandError{failed[i], failed[i+1]})
-	}
-	if err == nil && len(errs) > 0 {
-		return errs
-	}
-	return err
 }
 
 // joinDistinct joins errors, of those with the same text one.

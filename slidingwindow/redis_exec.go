@@ -5,11 +5,15 @@ import (
 	"crypto/fips140"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 // script is a Lua script that Redis knows by its SHA-1.
@@ -36,56 +40,100 @@ func newScript(text, verb string, retry bool) *script {
 	return s
 }
 
-// question is what one command asks: a script's keys, all in one slot of a Cluster, and its
-// arguments.
-type question struct{ keys, args []string }
+// question is one command, and the reply to it.
+type question struct {
+	keys  []string // all in one slot of a Cluster
+	args  []string
+	reply rueidis.RedisResult
+}
 
-// exec asks in the caller's goroutine, and returns the reply to each question.
+// exec asks the questions of batches, all in one round trip to a server.
 //
-// The commands are marked as blocking ones. That gives them a connection of rueidis's pool,
-// which nobody else uses meanwhile, so that they are written and read here and now: through
-// the connection that all share they would pass two goroutines more. And a connection that is
-// given up, because its deadline has passed, is nobody else's. They are not retried: a call
-// that got no answer may have been counted, and would be counted twice.
-func (s *script) exec(ctx context.Context, client rueidis.Client, questions []question) []rueidis.RedisResult {
+// In a connection of its own (pooled) it asks in the caller's goroutine: the commands are marked as
+// blocking ones, which gives them a connection of rueidis's pool. Nobody else uses it meanwhile, so
+// that they are written and read here and now, and to give it up harms nobody. Through the
+// connection that all share they would pass two goroutines more.
+func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, batches []*batch) {
 	sha := s.sha.Load()
 	if sha == nil {
 		loaded, err := client.Do(ctx, client.B().ScriptLoad().Script(s.text).Build()).ToString()
 		if err != nil {
-			return s.send(ctx, client, s.full, s.text, questions)
+			s.send(ctx, client, pooled, s.full, s.text, batches)
+			return
 		}
 		sha = &loaded
 		s.sha.Store(sha)
 	}
-	results := s.send(ctx, client, s.verb, *sha, questions)
-	for i := range results {
-		if reply, ok := rueidis.IsRedisErr(results[i].Error()); ok && reply.IsNoScript() {
-			results[i] = s.send(ctx, client, s.full, s.text, questions[i:i+1])[0]
+	s.send(ctx, client, pooled, s.verb, *sha, batches)
+	unknown := slices.DeleteFunc(slices.Clone(batches), func(b *batch) bool {
+		reply, ok := rueidis.IsRedisErr(b.reply.Error())
+		return !ok || !reply.IsNoScript()
+	})
+	if len(unknown) > 0 {
+		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
+	}
+	if len(unknown) > 1 { // the server knows the script now
+		s.send(ctx, client, pooled, s.verb, *sha, unknown[1:])
+	}
+}
+
+func (s *script) send(ctx context.Context, client rueidis.Client, pooled bool, verb, body string, batches []*batch) {
+	if len(batches) == 1 {
+		q := &batches[0].question
+		q.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, pooled, verb, body, q)) })
+		return
+	}
+	var replies []rueidis.RedisResult
+	again(func() rueidis.RedisResult {
+		commands := make([]rueidis.Completed, len(batches))
+		for i, b := range batches {
+			commands[i] = s.command(client, pooled, verb, body, &b.question)
 		}
+		replies = client.DoMulti(ctx, commands...)
+		return replies[0]
+	})
+	for i, b := range batches {
+		b.reply = replies[i]
 	}
-	return results
 }
 
-func (s *script) send(ctx context.Context, client rueidis.Client, verb, body string, questions []question) []rueidis.RedisResult {
-	if len(questions) == 1 {
-		return []rueidis.RedisResult{client.Do(ctx, s.command(client, verb, body, &questions[0]))}
-	}
-	commands := make([]rueidis.Completed, len(questions))
-	for i := range questions {
-		commands[i] = s.command(client, verb, body, &questions[i])
-	}
-	return client.DoMulti(ctx, commands...)
+func (s *script) command(client rueidis.Client, pooled bool, verb, body string, q *question) rueidis.Completed {
+	return build(client.B().Arbitrary(verb, body, strconv.Itoa(len(q.keys))).Keys(q.keys...).Args(q.args...), pooled, s.retry)
 }
 
-func (s *script) command(client rueidis.Client, verb, body string, q *question) rueidis.Completed {
-	c := client.B().Arbitrary(verb, body, strconv.Itoa(len(q.keys))).Keys(q.keys...).Args(q.args...).Blocking()
-	if s.retry {
+// unlink removes keys.
+func unlink(ctx context.Context, client rueidis.Client, pooled bool, keys ...string) error {
+	return again(func() rueidis.RedisResult {
+		return client.Do(ctx, build(client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true))
+	}).Error()
+}
+
+// unbuilt is the type of rueidis's builder for any command, which has no name there.
+type unbuilt interface {
+	Build() rueidis.Completed
+	Blocking() rueidis.Completed
+}
+
+func build[C unbuilt](command C, pooled, retry bool) rueidis.Completed {
+	var c rueidis.Completed
+	if pooled {
+		c = command.Blocking()
+	} else {
+		c = command.Build()
+	}
+	if retry {
 		return c.ToRetryable()
 	}
 	return c
 }
 
-// unlink removes keys in the caller's goroutine, as exec asks.
-func unlink(ctx context.Context, client rueidis.Client, keys ...string) error {
-	return client.Do(ctx, client.B().Arbitrary("UNLINK").Keys(keys...).Blocking().ToRetryable()).Error()
+// again sends what was not sent because the connection had ended. Each connection that is kept
+// may have.
+func again(send func() rueidis.RedisResult) rueidis.RedisResult {
+	for range mostBatches {
+		if result := send(); !errors.Is(result.NonRedisError(), redisconn.ErrNotSent) {
+			return result
+		}
+	}
+	return send()
 }

@@ -5,36 +5,62 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
-// bounded runs one call to Redis under the store's timeout and names its error.
-func (s *RedisStore) bounded(ctx context.Context, call func(context.Context) error) error {
+const mostPooled = 4
+
+// bounded makes one call to Redis under the store's timeout, and names its error. The call is
+// told whether it has a connection of its own. A few at a time have: they are made in the
+// caller's goroutine. Others share one, as many callers may peek or refund at the same time.
+func (s *RedisStore) bounded(ctx context.Context, call func(ctx context.Context, pooled bool) error) error {
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
 	}
-	bound := &boundContext{Context: context.Background(), deadline: s.deadline(ctx)}
-	if ctx.Done() == nil {
-		defer bound.stop()
-		return s.failure(ctx, call(bound))
+	deadline := s.deadline(ctx)
+	if canLeave(ctx, &s.calls) {
+		if s.pooled.Add(1) <= mostPooled {
+			defer s.pooled.Add(-1)
+			bound := newBound(ctx, deadline, &s.calls)
+			defer bound.stop()
+			return s.failure(ctx, call(bound, true))
+		}
+		s.pooled.Add(-1)
 	}
-	// A command in flight cannot be left when ctx ends. So a goroutine of its own makes it.
-	result := make(chan error, 1)
+	return s.await(ctx, deadline, func(ctx context.Context) error { return call(ctx, false) })
+}
+
+// await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
+// or at the deadline; the call is not told that ctx has ended.
+func (s *RedisStore) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
+	w := waiters.Get().(*waiter)
 	go func() {
+		bound := newBound(context.Background(), deadline, nil)
 		defer bound.stop()
-		result <- call(bound)
+		w.result <- call(bound)
 	}()
-	patience := time.NewTimer(time.Until(bound.deadline))
-	defer patience.Stop()
+	w.patience.Reset(time.Until(deadline))
 	select {
-	case err := <-result:
+	case err := <-w.result:
+		w.patience.Stop()
+		waiters.Put(w) // nobody else knows it any more
 		return s.failure(ctx, err)
 	case <-ctx.Done():
+		w.patience.Stop()
 		return ContextEnded(ctx)
-	case <-patience.C:
+	case <-w.patience.C:
 		return s.failure(ctx, context.DeadlineExceeded)
 	}
 }
+
+// waiter is what one waits with for a call that another goroutine makes.
+type waiter struct {
+	result   chan error // has room for one
+	patience *time.Timer
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{make(chan error, 1), stoppedTimer()} }}
 
 // deadline is when a call that is made now ends, unless ctx says so itself.
 func (s *RedisStore) deadline(ctx context.Context) time.Time {

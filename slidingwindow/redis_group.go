@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 // group joins the calls of one process that are made at the same time into batches, as
@@ -22,6 +24,7 @@ type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
 	timeout time.Duration
+	calls   *interrupt.Registry
 
 	mu        sync.Mutex
 	flying    int     // batches that are led, sent or not
@@ -39,16 +42,8 @@ type groupLimits struct {
 	size    int // calls in a batch
 }
 
-// turn is what a waiting call is told.
-type turn bool
-
-const (
-	decided turn = false // there is a decision or an error
-	leads   turn = true  // the call leads the next batch
-)
-
-func newGroup(limits groupLimits, timeout time.Duration, send func(context.Context, []*call)) *group {
-	g := &group{limits: limits, timeout: timeout, send: send}
+func newGroup(limits groupLimits, timeout time.Duration, calls *interrupt.Registry, send func(context.Context, []*call)) *group {
+	g := &group{limits: limits, timeout: timeout, calls: calls, send: send}
 	g.idle.L = &g.mu
 	return g
 }
@@ -118,8 +113,8 @@ func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decisio
 }
 
 // lead closes a batch, with c in it, and sends it. It does so in this goroutine if that
-// returns in time for c: a command in flight cannot be left when ctx ends, and others may have
-// more time than c.
+// returns in time for c, and if c may wait for it: others may have more time than c, and must
+// not be cut short when ctx ends.
 func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
 	g.mu.Lock()
 	c.leading = false
@@ -128,6 +123,10 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 		runtime.Gosched()
 		g.mu.Lock()
 	}
+	ended := ctx.Err() != nil
+	if ended {
+		c.left = true // it leads the others, and takes nothing itself
+	}
 	calls := g.gather()
 	g.shared = len(calls) > 1
 	g.gathering = false
@@ -135,28 +134,38 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 	g.mu.Unlock()
 
 	full := time.Now().Add(g.timeout)
-	switch {
-	case ctx.Done() != nil, len(calls) > 1 && full.Sub(deadline) > g.timeout/2:
-		go g.fly(calls, full)
-		return g.await(ctx, c, deadline)
-	default:
-		g.fly(calls, deadline)
-		<-c.turns
-		return c.result(ctx)
+	if ended {
+		go g.fly(context.Background(), calls, full)
+		return Decision{}, ContextEnded(ctx)
 	}
+	switch alone := len(calls) == 1; {
+	case alone && canLeave(ctx, g.calls):
+		g.fly(ctx, calls, deadline)
+	case !alone && ctx.Done() == nil && full.Sub(deadline) <= g.timeout/2:
+		g.fly(context.Background(), calls, deadline)
+	default:
+		go g.fly(context.Background(), calls, full)
+		return g.await(ctx, c, deadline)
+	}
+	<-c.turns
+	return c.result(ctx)
 }
 
-// fly sends a batch.
-func (g *group) fly(calls []*call, deadline time.Time) {
-	bound := boundContext{Context: context.Background(), deadline: deadline}
+// fly sends a batch, which ends with ctx.
+func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
 	began := time.Now()
-	g.send(&bound, calls)
+	if len(calls) > 0 {
+		bound := newBound(ctx, deadline, g.calls)
+		g.send(bound, calls)
+		bound.stop()
+	}
 	took := time.Since(began)
-	bound.stop()
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.trip.note(began, took)
+	if len(calls) > 0 {
+		g.trip.note(began, took, len(calls) == 1 && g.flying == 1)
+	}
 	g.flying--
 	g.appoint()
 }
@@ -169,6 +178,13 @@ func (g *group) appoint() {
 	if len(g.waiting) == 0 && g.flying == 0 {
 		g.idle.Broadcast()
 	}
+}
+
+// isIdle reports whether nothing is under way and nothing waits.
+func (g *group) isIdle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) == 0 && g.flying == 0
 }
 
 // gather takes the next batch from the calls that wait, and forgets those that left. mu is

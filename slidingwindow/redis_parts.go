@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,11 @@ const (
 
 	partsEvery = time.Second
 	partsTries = 3 // nodes that are asked for the table, one after the other
+
+	// So long the first calls wait for the table at most.
+	partsPatience = 50 * time.Millisecond
+
+	fewAtATime = 8
 )
 
 // Part implements [Parted]: the address of the node of a Cluster that serves the key's slot, ""
@@ -29,18 +35,17 @@ const (
 // and again after a call has failed or was redirected, at most once a second. Until then the
 // name is "".
 func (s *RedisStore) Part(key string) string {
+	if !s.cluster {
+		return ""
+	}
 	if part := s.partOf(key); part != nil {
 		return part.name
 	}
 	return ""
 }
 
-// partOf returns the node of a Cluster that serves the key, nil if that is not known or the
-// client is not of a Cluster.
+// partOf returns the node of a Cluster that serves the key, nil if that is not known.
 func (s *RedisStore) partOf(key string) *part {
-	if !s.cluster {
-		return nil
-	}
 	table := s.parts.table.Load()
 	if table == nil {
 		s.readParts()
@@ -72,8 +77,8 @@ type parts struct {
 	table atomic.Pointer[slotTable] // nil until it was asked for and read
 
 	mu      sync.Mutex
-	reading bool
-	began   time.Time // of the last reading
+	reading chan struct{} // closed when the reading under way has ended; nil if there is none
+	began   time.Time     // of the last reading
 	closed  bool
 	readers sync.WaitGroup
 	byName  map[string]*part // all that there ever were
@@ -92,25 +97,63 @@ func (s *RedisStore) partsChanged() {
 	}
 }
 
-// readParts reads the table in the background, unless that was done just now.
-func (s *RedisStore) readParts() {
+// readParts reads the table in the background, unless that was done just now. The channel that it
+// returns is closed when the reading under way has ended; it is nil if there is none.
+func (s *RedisStore) readParts() <-chan struct{} {
 	p := &s.parts
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.reading || !p.began.IsZero() && time.Since(p.began) < partsEvery {
-		return
+	if p.closed || p.reading != nil || !p.began.IsZero() && time.Since(p.began) < partsEvery {
+		return p.reading
 	}
-	p.reading, p.began = true, time.Now()
+	ended := make(chan struct{})
+	p.reading, p.began = ended, time.Now()
 	p.readers.Go(func() {
-		table := s.askForParts()
+		defer close(ended)
+		table, _ := s.askForParts(context.Background()) // Check tells why there is none
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.reading = false
+		p.reading = nil
 		if table != nil {
 			s.fillParts(table)
 			p.table.Store(table)
 		}
 	})
+	return ended
+}
+
+// decideAnywhere decides calls whose nodes were not known when they came. It waits for the table,
+// which is being read: so the first calls of a program share commands, too. Without a table each
+// goes by itself, a few at a time.
+func (s *RedisStore) decideAnywhere(ctx context.Context, calls []*call) {
+	if s.parts.table.Load() == nil {
+		select {
+		case <-s.readParts(): // nil, which blocks, only when the last reading has just failed
+		case <-time.After(partsPatience):
+		case <-ctx.Done():
+		}
+	}
+	byPart := map[*part][]*call{}
+	for _, c := range calls {
+		part := s.partOf(c.key)
+		byPart[part] = append(byPart[part], c)
+	}
+	var all sync.WaitGroup
+	few := make(chan struct{}, fewAtATime)
+	for part, calls := range byPart {
+		if part != nil {
+			all.Go(func() { s.decide(ctx, *part.node.Load(), calls) })
+			continue
+		}
+		for i := range calls {
+			few <- struct{}{}
+			all.Go(func() {
+				s.decide(ctx, s.client, calls[i:i+1])
+				<-few
+			})
+		}
+	}
+	all.Wait()
 }
 
 // fillParts finds or makes the part of each name. p.mu is held.
@@ -126,11 +169,16 @@ func (s *RedisStore) fillParts(table *slotTable) {
 		known := p.byName[name]
 		if known == nil {
 			known = &part{name: name}
-			known.group = newGroup(s.batches, s.timeout, func(ctx context.Context, calls []*call) { s.decide(ctx, *known.node.Load(), calls) })
+			known.group = newGroup(s.batches, s.timeout, &s.calls, s.decideBy(func() rueidis.Client { return *known.node.Load() }))
 			p.byName[name] = known
 		}
 		known.node.Store(&node) // the client may have made another one for that name
 		table.parts[i] = known
+	}
+	for name, known := range p.byName {
+		if !slices.Contains(table.parts, known) && known.group.isIdle() {
+			delete(p.byName, name)
+		}
 	}
 }
 
@@ -145,23 +193,40 @@ func (p *parts) close() {
 	}
 }
 
-// askForParts asks some nodes, any of which may be away. It returns nil if none answers.
-func (s *RedisStore) askForParts() *slotTable {
-	tries := 0
+// askForParts asks some nodes, any of which may be away.
+func (s *RedisStore) askForParts(ctx context.Context) (*slotTable, error) {
+	var errs []error
 	for _, node := range s.client.Nodes() {
-		if tries++; tries > partsTries {
+		if len(errs) == partsTries {
 			break
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
-		reply, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
+		bound, cancel := context.WithTimeout(ctx, s.timeout)
+		reply, err := node.Do(bound, node.B().ClusterSlots().Build()).ToArray()
 		cancel()
-		if err != nil {
-			continue
+		if err == nil {
+			var table *slotTable
+			if table, err = newSlotTable(reply); err == nil {
+				return table, nil
+			}
 		}
-		if table, err := newSlotTable(reply); err == nil {
-			return table
-		}
+		errs = append(errs, redisFailure(err))
 	}
+	return nil, errors.Join(errs...)
+}
+
+// checkParts reads the table now, for Check. Without it each call of the Cluster goes by itself.
+func (s *RedisStore) checkParts(ctx context.Context) error {
+	table, err := s.askForParts(ctx)
+	if err != nil {
+		if v := s.verdictOf(ctx, "", err); v.denied {
+			return lackingRights("", []string{"+cluster|slots"})
+		}
+		return err
+	}
+	s.parts.mu.Lock()
+	defer s.parts.mu.Unlock()
+	s.fillParts(table)
+	s.parts.table.Store(table)
 	return nil
 }
 

@@ -2,10 +2,11 @@ package slidingwindow
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 const (
@@ -109,13 +110,11 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 	if err != nil && !refused {
 		return false, err
 	}
-	errs := make([]error, len(alone))
-	var all sync.WaitGroup
-	for i, c := range alone {
-		all.Go(func() { errs[i] = s.askOnTrial(ctx, []*call{c}) })
+	each := make([][]*call, len(alone))
+	for i := range alone {
+		each[i] = alone[i : i+1]
 	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil || refused {
+	if err := s.askOnTrial(ctx, each...); err != nil || refused {
 		return refused && err == nil, err
 	}
 	if time.Since(began) >= trialWindow {
@@ -129,28 +128,39 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 	return false, nil
 }
 
-// askOnTrial decides calls in one command of their own.
-func (s *RedisStore) askOnTrial(ctx context.Context, calls []*call) error {
-	b := []batch{{calls: calls}}
-	err := s.bounded(ctx, func(ctx context.Context) error {
-		s.ask(ctx, s.client, s.take, b)
-		return b[0].err
-	})
-	for _, c := range calls {
-		if err == nil {
-			err = c.err
-		}
+// askOnTrial decides calls, those of each list in one command.
+func (s *RedisStore) askOnTrial(ctx context.Context, lists ...[]*call) error {
+	batches := make([]*batch, len(lists))
+	for i := range lists {
+		batches[i] = &batch{calls: lists[i]}
 	}
-	return err
+	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
+		s.ask(ctx, s.client, pooled, s.take, batches)
+		for _, b := range batches {
+			if b.err != nil {
+				return b.err
+			}
+			for _, c := range b.calls {
+				if c.err != nil {
+					return c.err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // removeTrials removes what trials left, one log a command. What it cannot remove expires.
 func (s *RedisStore) removeTrials(ctx context.Context, calls []*call) {
-	var all sync.WaitGroup
-	for _, c := range calls {
-		all.Go(func() { _ = s.Reset(ctx, c.key, c.limits) })
-	}
-	all.Wait()
+	_ = s.bounded(ctx, func(ctx context.Context, pooled bool) error {
+		commands := make(rueidis.Commands, len(calls))
+		for i, c := range calls {
+			keys := s.appendKeys(nil, c.key, c.limits)
+			commands[i] = build(s.client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true)
+		}
+		s.client.DoMulti(ctx, commands...)
+		return nil
+	})
 }
 
 // isRefusal tells whether a server, or a proxy before it, refused a command for a reason that
@@ -161,7 +171,7 @@ func isRefusal(err error) bool {
 		return false
 	}
 	_, known := adviceOn(reply)
-	return !known
+	return !known && !isDenied(reply)
 }
 
 // apart tells whether calls of that many keys, whose common command failed with err, are to be

@@ -28,16 +28,16 @@ func (l groupLimits) batchesFor(trip time.Duration) int {
 	return min(fewestBatches+int(trip/perBatch), mostBatches)
 }
 
-// roundTrip remembers the fastest of the last second or two: that one waited least for Redis
-// and for CPUs, so that it tells of the network.
+// roundTrip remembers the fastest of some round trips. Those of lone calls tell of the network:
+// others wait for Redis and for CPUs, too, and can only tell that it is faster.
 type roundTrip struct {
 	since        time.Time
-	now, earlier time.Duration // the fastest since then, and in the second before
+	now, earlier time.Duration // the fastest since then, and in the time before
 }
 
 // note takes in a round trip.
-func (r *roundTrip) note(began time.Time, took time.Duration) {
-	if began.Sub(r.since) > tripMemory {
+func (r *roundTrip) note(began time.Time, took time.Duration, lone bool) {
+	if lone && began.Sub(r.since) > tripMemory {
 		r.since, r.earlier, r.now = began, r.now, took
 	}
 	r.now = min(r.now, took)

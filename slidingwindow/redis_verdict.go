@@ -180,7 +180,7 @@ func lackingRights(addr string, rights []string) error {
 // whyUnknown tells why a server does not know a command that the store needs.
 func (s *RedisStore) whyUnknown(ctx context.Context, command string) string {
 	var names []string
-	err := s.bounded(ctx, func(ctx context.Context) error {
+	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
 		masters, err := s.client.Do(ctx, s.client.B().Arbitrary("SENTINEL", "MASTERS").Build()).ToArray()
 		for _, master := range masters {
 			if fields, err := master.AsStrMap(); err == nil {

@@ -52,11 +52,11 @@ func appendMessage(b []byte, value any) []byte {
 // questions are the calls of a batch: of one limit, twice the same, and of two limits.
 func questions() []joined {
 	one, two := []Limit{PerMinute(5)}, []Limit{PerMinute(5), PerHour(9)}
-	return join(
+	return join(nil, []*call{
 		&call{key: "a", limits: one, cost: 1},
 		&call{key: "b", limits: one, cost: 2}, &call{key: "b", limits: one, cost: 2},
 		&call{key: "c", limits: two, cost: 1},
-	)
+	})
 }
 
 const replyTime = 1_700_000_000_000_000

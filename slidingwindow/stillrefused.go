@@ -2,7 +2,6 @@ package slidingwindow
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -22,167 +21,119 @@ const (
 	unlooked = time.Millisecond
 )
 
-// attempt is what a call has found out before it asks Redis to decide.
+var started = time.Now().Add(-time.Second) // nothing was looked at then
+
+// attempt is what a call has found out before Redis answers it.
 type attempt struct {
 	shard *refusalShard // nil: the answer is not to be remembered
 	epoch uint64
-	told  *rueidis.RedisMessage // as in refusal
 	sent  time.Time
+	until time.Time             // if set, the answer is remembered no longer
+	told  *rueidis.RedisMessage // as in refusal
 }
 
-// stillRefused answers a question that Redis refused before, if Redis would refuse it
-// again. It asks for the log of the limit that refused, by the script that decides and
-// through the client's cache, which Redis tells of each write to that log. So
-// no round trip is made while nobody touches the log, and a Reset or a Refund by any
-// process ends the refusal.
+// stillRefused answers a request that Redis refused before, if Redis would refuse it again.
+// It asks whether the limit that refused still would, by the script that decides and through
+// the client's cache, which Redis tells of each write to that log. While nobody writes to it
+// the cache holds the very reply that it held before, and no command is sent.
 //
-// The Decision is the zero one if Redis must decide. The error is final: there
-// is no time left to ask again.
+// The Decision is the zero one if Redis must decide. The error is final: there is no time left.
 func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, attempt, error) {
-	var a attempt
-	if s.peek.sha.Load() == nil || s.refused.off.Load() || ctx.Err() != nil {
+	looked := int64(time.Since(started))
+	if looked < s.refused.pausedUntil.Load() {
+		return Decision{}, attempt{}, nil
+	}
+	a := attempt{shard: s.refused.shard(req.Key)}
+	r, epoch := a.shard.find(req)
+	a.epoch, a.sent = epoch, s.now()
+	if r == nil || a.sent.Before(r.at) || !a.sent.Before(r.until) {
 		return Decision{}, a, nil
 	}
-	a.shard = s.refused.shard(req.Key)
-	var r *refusal
-	r, a.epoch = a.shard.find(req)
-	a.sent = s.now() // not before find: r must not be of the future
-	if r == nil {
-		return Decision{}, a, nil
-	}
-	if !r.holds(a.sent) {
-		a.shard.drop(r)
-		return Decision{}, a, nil
-	}
-
-	began := time.Now()
-	if r.confirmed(began) {
+	if looked-r.looked.Load() < int64(unlooked) {
 		return r.decision(a.sent), a, nil
 	}
-	result, err := s.lookUp(ctx, r.question)
+	// A client that has lost its connection makes all who come wait until it has another,
+	// whatever their contexts say.
+	var result rueidis.RedisResult
+	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
+		result = s.client.DoCache(ctx, r.question, cacheTrust)
+		return nil // Redis can still decide
+	})
 	if err != nil {
-		return Decision{}, a, err
+		return Decision{}, a, err // result may be written at any time
 	}
-	hit := result.IsCacheHit()
-	if known := r.told != nil && a.sent.Sub(r.askedAt) < cacheTrust/2; hit || known {
-		s.refused.learn(hit)
-	}
-	told, err := identity(result)
-	if err == nil && told == r.told {
-		r.confirm(began)
-		return r.decision(a.sent), a, nil
-	}
-	var d Decision
-	if err == nil {
-		d, err = r.read(result)
-	}
-	received := s.now()
+	reply, err := result.ToArray()
 	switch {
-	case err != nil:
-		a.shard.drop(r)
-		if _, answered := rueidis.IsRedisErr(err); answered {
-			s.refused.learn(false) // Redis does not take the question, or not here
+	case err != nil || len(reply) == 0:
+		if e, answered := rueidis.IsRedisErr(err); answered && !e.IsNoScript() {
+			s.refused.pausedUntil.Store(looked + int64(cacheTrust)) // this user must not ask, say
 		}
-		// Reads are tried again until their time is over, unlike what comes next.
-		if _, answered := rueidis.IsRedisErr(err); !answered && time.Since(began) > s.timeout/2 {
-			return Decision{}, a, s.commandFailure(err)
-		}
-	case d.Allowed:
-		a.shard.drop(r)
-	case !hit && len(req.Limits) == 1:
-		r = r.renewed(d, told, a.sent, received)
-		a.shard.put(req, r, a.epoch)
-		return r.decision(received), a, nil
+	case &reply[0] == r.told:
+		r.looked.Store(looked)
+		return r.decision(a.sent), a, nil
+	case result.IsCacheHit():
+		a.told = &reply[0] // to another call, nobody knows when; but before Redis decides now
+	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
+		s.refused.pausedUntil.Store(looked + int64(cacheTrust))
 	default:
-		// Whenever this was told, it was before Redis decides now. While the cache tells it, the
-		// log is as it will be then.
-		a.told = told
+		if d := s.renewed(r, reply); d.Reason == ReasonLimited {
+			// A client may send what only reads to a replica, which has a clock of its own:
+			// the script that decides said how long this can last.
+			a.until, a.told = r.until, &reply[0]
+			s.remember(req, d, a)
+			return d, a, nil
+		}
 	}
-	a.sent = received
+	a.sent = s.now()
 	return Decision{}, a, nil
 }
 
-// identity tells one reply in the client's cache from all others, also from one of the same
-// numbers at another time. It stays that of this reply while it is held.
-func identity(result rueidis.RedisResult) (*rueidis.RedisMessage, error) {
-	values, err := result.ToArray()
-	if err != nil {
-		return nil, err
-	}
-	if len(values) == 0 {
-		return nil, fmt.Errorf("%w: redis answered no values", ErrStoreUnavailable)
-	}
-	return &values[0], nil
-}
-
-// read is what Redis says of the limit that refused.
-func (r *refusal) read(result rueidis.RedisResult) (Decision, error) {
-	reply, err := result.ToArray()
-	if err != nil {
-		return Decision{}, err
-	}
-	c := &call{kind: kindPeek, limits: []Limit{r.limit}, cost: r.cost}
-	err = answer(join(c), reply)
-	if err == nil {
-		err = c.err
-	}
-	return c.decision, err
-}
-
-// remember notes what Redis decided after stillRefused had no answer.
+// remember notes what Redis answered.
 func (s *RedisStore) remember(req Request, d Decision, a attempt) {
-	if a.shard == nil {
+	sha := s.take.sha.Load()
+	if a.shard == nil || sha == nil {
 		return
-	}
-	if d.Allowed {
+	} else if d.Allowed {
 		a.shard.taken(req)
 		return
 	}
-	statuses := d.Statuses()
-	steady := steadyFor(statuses)
+	key := strings.Clone(req.Key) // it may be a part of something big
+	r := &refusal{key: key, cost: req.Cost, limit: d.Limit, statuses: d.Statuses(), at: s.now(), told: a.told}
+	steady := steadyFor(r.statuses)
 	if steady < minRefusal {
 		return
 	}
-	a.shard.put(req, &refusal{
-		key:      strings.Clone(req.Key), // it may be a part of something big
-		cost:     req.Cost,
-		limit:    d.Limit,
-		statuses: statuses,
-		at:       s.now(),
-		until:    a.sent.Add(steady),
-		question: s.cacheable(req, d.Limit),
-		told:     a.told,
-		askedAt:  a.sent,
-	}, a.epoch)
-}
-
-// cacheable is the question whether one limit would still refuse.
-func (s *RedisStore) cacheable(req Request, limit Limit) rueidis.Cacheable {
-	keys, args := s.question(join(&call{kind: kindPeek, key: req.Key, limits: []Limit{limit}, cost: req.Cost}))
-	return s.client.B().EvalshaRo().Sha1(*s.peek.sha.Load()).Numkeys(1).Key(keys...).Arg(args...).
-		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is
-		// asked again and again.
+	if len(r.statuses) > 1 {
+		steady = min(steady, cacheTrust) // Redis tells of the limit that refused only
+	}
+	if r.until = a.sent.Add(steady); !a.until.IsZero() && a.until.Before(r.until) {
+		r.until = a.until
+	}
+	keys, args := s.question(join(nil, []*call{r.peek()}))
+	r.question = s.client.B().EvalshaRo().Sha1(*sha).Numkeys(1).Key(keys...).Arg(args...).
+		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is asked
+		// again and again.
 		Cache().ToStaticTTL().Pin()
+	a.shard.put(req, r, a.epoch)
 }
 
-// renewed is the refusal of a single limit as Redis has just told it. It ends no later than
-// the script that decides said: a client may send what only reads to a replica, which has a
-// clock of its own.
-func (r *refusal) renewed(d Decision, told *rueidis.RedisMessage, sent, received time.Time) *refusal {
-	statuses := d.Statuses()
-	until := sent.Add(steadyFor(statuses))
-	if r.until.Before(until) {
-		until = r.until
+// peek asks whether the limit that refused still would.
+func (r *refusal) peek() *call {
+	return &call{kind: kindPeek, key: r.key, limits: []Limit{r.limit}, cost: r.cost}
+}
+
+// renewed is the refusal with what Redis now says of the limit that refused. If that limit
+// allows, or the reply is none, it is not ReasonLimited.
+func (s *RedisStore) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
+	c := r.peek()
+	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
+		return Decision{}
 	}
-	return &refusal{
-		key:      r.key,
-		cost:     r.cost,
-		limit:    r.limit,
-		statuses: statuses,
-		at:       received,
-		until:    until,
-		question: r.question,
-		told:     told,
-		askedAt:  sent,
+	statuses := r.decision(s.now()).Statuses()
+	for i := range statuses {
+		if statuses[i].Limit == r.limit {
+			statuses[i] = c.decision.Statuses()[0]
+		}
 	}
+	return NewDecision(0, statuses...)
 }

@@ -8,7 +8,8 @@ import (
 // Store keeps the logs and decides. [RedisStore] is one, the Store
 // of package memory another; a decorator over one of them can add a failure policy, metrics or
 // the like. The [Limiter] has validated what it passes. A Store must be safe for
-// concurrent use and must not keep or change the slices of a Request.
+// concurrent use. The slices of a Request must not be changed by anybody, even after the call: a
+// Store may still read them for a caller that left.
 type Store interface {
 	// Take decides a Request atomically: it takes the cost from the logs of all
 	// limits, or, when one of them refuses, changes nothing. With Request.Peek it

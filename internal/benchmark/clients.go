@@ -5,10 +5,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
 const (
-	ourSettings     = "rueidis, AlwaysPipelining, as package config sets it"
+	ourSettings     = "rueidis, as package config sets it"
 	rueidisSettings = "rueidis, its defaults"
 	goRedisSettings = "go-redis, its default pool (10 x GOMAXPROCS)"
 )
@@ -24,11 +26,10 @@ type place struct {
 func newOurClient(at place) (rueidis.Client, error) {
 	return rueidis.NewClient(rueidis.ClientOption{
 		InitAddress:         at.Addrs,
+		DialCtxFn:           redisconn.Dial,
 		ReadBufferEachConn:  32 << 10,
 		WriteBufferEachConn: 32 << 10,
 		RingScaleEachConn:   8,
-		BlockingPoolCleanup: 30 * time.Second,
-		BlockingPoolMinSize: 2,
 	})
 }
 

@@ -5,10 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 var (
@@ -19,10 +23,21 @@ var (
 	// ErrWrongServer means that the server refuses to decide, so that the connection may
 	// lead to the wrong one. The client dials again.
 	ErrWrongServer = errors.New("redisconn: the server refuses, and the client connects again to find the right one")
+
+	// ErrNotSent comes with the error of a command of which nothing was sent, because the
+	// connection had ended while it was not used, or was too old. The command may be sent
+	// once more on another connection.
+	ErrNotSent = errors.New("redisconn: the connection had ended before the command was sent")
 )
+
+var errTooOld = errors.New("it has lived for as long as it may")
 
 // A connection that is younger does not end by what the server refuses.
 const youth = time.Second
+
+// Before a command is sent on a connection that was not used for so long, it is looked whether
+// the server has hung up. A server that has just hung up costs a call.
+const idleTime = 20 * time.Millisecond
 
 // Dial connects to addr over TCP, or TLS if tlsConfig is not nil, and returns the connection
 // as [Wrap] does. It is for rueidis.ClientOption.DialCtxFn, and safe for concurrent use.
@@ -37,27 +52,42 @@ func Dial(ctx context.Context, addr string, dialer *net.Dialer, tlsConfig *tls.C
 	if err != nil {
 		return nil, err
 	}
-	return Wrap(conn), nil
+	return Wrap(ctx, conn), nil
 }
 
-// Wrap returns conn with what this package adds, for a dial function of your own. conn must be
-// new: nothing was written to it or read from it. As with any rueidis connection, one goroutine
-// at a time may write, and one read.
-func Wrap(conn net.Conn) net.Conn {
-	return &guarded{Conn: conn, born: time.Now()}
+// Wrap returns conn with what this package adds, for a dial function of your own, whose context
+// is ctx. conn must be new: nothing was written to it or read from it. As with any rueidis
+// connection, one goroutine at a time may write, and one read.
+func Wrap(ctx context.Context, conn net.Conn) net.Conn {
+	g := &guarded{Conn: conn, born: time.Now()}
+	g.raw = rawOf(conn)
+	if calls := interrupt.Of(ctx); calls != nil {
+		g.Conn = calls.Wrap(conn)
+		g.lifetime = calls.Lifetime
+	}
+	if g.lifetime > 0 {
+		g.retirement = time.AfterFunc(g.lifetime, g.retire)
+	}
+	return g
 }
 
 // guarded is a connection that knows how many replies are awaited.
 type guarded struct {
 	net.Conn
-	born time.Time
+	born     time.Time
+	lifetime time.Duration // 0 if there is no bound
+
+	retirement *time.Timer // nil if there is no bound
 
 	// The reader's.
 	replies parser
 	served  time.Time // when a reply was last read that is no refusal
-	failed  error     // what ends the connection
+
+	raw syscall.RawConn // to find out whether it has ended; nil if there is none
 
 	mu          sync.Mutex
+	failed      error     // what ends the connection
+	used        time.Time // when a command was last written
 	commands    parser
 	awaited     int  // commands without a reply yet
 	subscribe   int  // SUBSCRIBEs among them, which are answered by pushes
@@ -70,9 +100,33 @@ type guarded struct {
 // Write implements net.Conn.
 func (c *guarded) Write(b []byte) (int, error) {
 	c.mu.Lock()
+	if err := c.ended(); err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
 	c.count(b)
 	c.mu.Unlock()
 	return c.Conn.Write(b)
+}
+
+// ended returns an ErrNotSent if no reply is awaited, and the connection has ended meanwhile.
+func (c *guarded) ended() error {
+	if c.awaited > 0 {
+		return nil
+	}
+	if c.failed != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, c.failed)
+	}
+	now := time.Now()
+	if c.lifetime > 0 && now.Sub(c.born) > c.lifetime {
+		return fmt.Errorf("%w: %w", ErrNotSent, errTooOld)
+	}
+	idle := !c.used.IsZero() && now.Sub(c.used) > idleTime
+	c.used = now
+	if idle && c.raw != nil && hasEnded(c.raw) {
+		return fmt.Errorf("%w: %w", ErrNotSent, io.EOF)
+	}
+	return nil
 }
 
 // count notes what is asked for, before it is sent.
@@ -101,21 +155,39 @@ func (c *guarded) count(b []byte) {
 	}
 }
 
+// retire closes a connection that is too old, unless it is in use: then the next command finds it.
+func (c *guarded) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.awaited == 0 && c.failed == nil {
+		c.failed = errTooOld
+		_ = c.Conn.Close()
+	}
+}
+
+// Close implements net.Conn.
+func (c *guarded) Close() error {
+	if c.retirement != nil {
+		c.retirement.Stop()
+	}
+	return c.Conn.Close()
+}
+
 // Read implements net.Conn.
 func (c *guarded) Read(b []byte) (int, error) {
-	if c.failed != nil {
-		return 0, c.failed
+	if _, failed := c.check(nil); failed != nil {
+		return 0, failed
 	}
 	n, err := c.Conn.Read(b)
-	if good := c.check(b[:n]); good < n {
-		return good, c.failed
+	if good, failed := c.check(b[:n]); good < n {
+		return good, failed
 	}
 	return n, err
 }
 
 // check returns how much of what was read may be given to the client, which is all unless it
-// holds what ends the connection.
-func (c *guarded) check(b []byte) (good int) {
+// holds what ends the connection, and what ends the connection.
+func (c *guarded) check(b []byte) (good int, failed error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for good < len(b) {
@@ -128,11 +200,11 @@ func (c *guarded) check(b []byte) (good int) {
 		}
 		if err != nil {
 			c.failed = err
-			return good
+			return good, err
 		}
 		good += n
 	}
-	return good
+	return good, c.failed
 }
 
 // message notes a message that has ended.

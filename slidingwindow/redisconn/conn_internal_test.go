@@ -2,6 +2,7 @@ package redisconn
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -42,7 +43,7 @@ func talk(t *testing.T, age time.Duration, commands, replies string) (got string
 	for _, pieces := range []func(io.Reader) io.Reader{
 		func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.HalfReader,
 	} {
-		conn := Wrap(script{Reader: pieces(strings.NewReader(replies))}).(*guarded)
+		conn := Wrap(context.Background(), script{Reader: pieces(strings.NewReader(replies))}).(*guarded)
 		conn.born = time.Now().Add(-age)
 		conn.resp3 = strings.HasPrefix(replies, resp3) // the client sends nothing else before that reply
 		for i := range commands {                      // a command may come in pieces, too
@@ -185,7 +186,7 @@ func BenchmarkRead(b *testing.B) {
 	command := "*5\r\n$7\r\nEVALSHA\r\n$40\r\n" + strings.Repeat("a", 40) + "\r\n$1\r\n1\r\n$18\r\nrl:{198.51.100.77}\r\n$1\r\n1\r\n"
 	buffer := make([]byte, 1<<16)
 	reader := strings.NewReader(reply)
-	conn := Wrap(script{Reader: reader})
+	conn := Wrap(context.Background(), script{Reader: reader})
 	b.ReportAllocs()
 	for b.Loop() {
 		reader.Reset(reply)
