@@ -232,13 +232,13 @@ func (l *lateRedis) Take(ctx context.Context, req slidingwindow.Request) (slidin
 	return store.Take(ctx, req)
 }
 
-// Refund implements [slidingwindow.Store].
-func (l *lateRedis) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+// Settle implements [slidingwindow.Store].
+func (l *lateRedis) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	store, err := l.connected()
 	if err != nil {
 		return err
 	}
-	return store.Refund(ctx, key, d)
+	return store.Settle(ctx, key, d, units)
 }
 
 // Reset implements [slidingwindow.Store].

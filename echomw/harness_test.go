@@ -84,7 +84,7 @@ func (s *stubStore) Take(ctx context.Context, req slidingwindow.Request) (slidin
 	return s.decision, s.err
 }
 
-func (s *stubStore) Refund(context.Context, string, slidingwindow.Decision) error {
+func (s *stubStore) Settle(context.Context, string, slidingwindow.Decision, []int64) error {
 	s.refunds++
 	return s.refundErr
 }

@@ -2,6 +2,7 @@ package slidingwindow_test
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -147,9 +148,21 @@ func TestBadInput(t *testing.T) {
 		{err: peek(two, ""), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
 		{err: two.Reset(t.Context(), ""), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
 		{err: one.Refund(t.Context(), "", taken), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
-		{err: one.Refund(t.Context(), "other", taken), want: `slidingwindow: invalid key: a refund needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
-		{err: one.Refund(t.Context(), "k ", taken), want: `slidingwindow: invalid key: a refund needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
+		{err: one.Refund(t.Context(), "other", taken), want: `slidingwindow: invalid key: to refund or settle needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
+		{err: one.Refund(t.Context(), "k ", taken), want: `slidingwindow: invalid key: to refund or settle needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
+		{err: errOf(two.AllowCost(t.Context(), "k", slidingwindow.Cost{"bursts": 1})), want: `slidingwindow: invalid cost: no limit is named "bursts"; allowed: "burst", ` + strconv.Quote(two.Limits()[1].Name), is: slidingwindow.ErrInvalidCost},
+		{err: errOf(one.AllowCost(t.Context(), "k", slidingwindow.Cost{"one": -1, "\n": 1})), want: "slidingwindow: invalid cost: -1 units of limit \"one\"; allowed: 0 to 999999999999999\nslidingwindow: invalid cost: no limit is named \"\\n\"; allowed: \"one\"", is: slidingwindow.ErrInvalidCost},
+		{err: errOf(one.AllowCost(t.Context(), "k", nil)), want: `slidingwindow: invalid cost: nothing is asked of any limit; allowed: 1 or more units of one of "one" (Peek asks without taking any)`, is: slidingwindow.ErrInvalidCost},
+		{err: errOf(one.AllowAtMost(t.Context(), "k", 0)), want: `slidingwindow: invalid cost: 0; allowed: 1 or more units (Peek asks without taking any)`, is: slidingwindow.ErrInvalidCost},
+		{err: errOf(one.Reserve(t.Context(), "k", 1, -time.Second)), want: `slidingwindow: invalid wait: maxWait is -1s; allowed: 0s or more`, is: slidingwindow.ErrInvalidWait},
+		{err: one.WaitN(t.Context(), "k", 2), want: `slidingwindow: cost exceeds limit: 2 units asked of limit "one"; allowed: at most its Max of 1`, is: slidingwindow.ErrCostExceedsLimit},
+		{err: one.Settle(t.Context(), "k", taken, slidingwindow.Cost{"two": 1}), want: `slidingwindow: invalid cost: no limit is named "two"; allowed: "one"`, is: slidingwindow.ErrInvalidCost},
+		{err: one.Charge(t.Context(), "k", slidingwindow.Cost{"one": -1}), want: `slidingwindow: invalid cost: -1 units of limit "one"; allowed: 0 to 999999999999999`, is: slidingwindow.ErrInvalidCost},
 		// A Limiter that New did not make.
+		{err: errOf(zero.AllowCost(t.Context(), "k", slidingwindow.Cost{"a": 1})), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
+		{err: zero.Charge(t.Context(), "k", slidingwindow.Cost{"a": 1}), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
+		{err: zero.Wait(t.Context(), "k"), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
+		{err: zero.Settle(t.Context(), "k", taken, slidingwindow.Cost{}), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
 		{err: allowN(&zero, "k", 1), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
 		{err: peek(&zero, "k"), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
 		{err: zero.Reset(t.Context(), "k"), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
@@ -161,3 +174,5 @@ func TestBadInput(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, len(rows), 75)
 }
+
+func errOf(_ slidingwindow.Decision, err error) error { return err }

@@ -39,11 +39,23 @@ func TestBatchDecidesAsItsCallsOneByOneWould(t *testing.T) {
 		var all []taken
 		for range rapid.IntRange(1, 5).Draw(rt, "batches") {
 			requests := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) slidingwindow.Request {
-				return slidingwindow.Request{
+				req := slidingwindow.Request{
 					Key:    fmt.Sprintf("run %d key %d", run, rapid.IntRange(0, 2).Draw(rt, "key")),
 					Limits: rapid.SampledFrom(sets).Draw(rt, "limits"),
 					Cost:   rapid.SampledFrom([]int64{1, 1, 1, 2, 3}).Draw(rt, "cost"),
 				}
+				switch rapid.SampledFrom([]string{"take", "take", "take", "most", "wait", "costs"}).Draw(rt, "kind") {
+				case "most":
+					req.AtMost = true
+				case "wait":
+					req.Wait, req.MaxWait = true, rapid.SampledFrom([]time.Duration{0, 20 * time.Second, time.Hour}).Draw(rt, "max wait")
+				case "costs":
+					req.Costs = make([]int64, len(req.Limits))
+					for i := range req.Costs {
+						req.Costs[i] = rapid.Int64Range(0, 2).Draw(rt, "cost of one")
+					}
+				}
+				return req
 			}), 1, 12).Draw(rt, "requests")
 			got, errs := store.DecideTogether(rt.Context(), requests...)
 			for i, req := range requests {
@@ -55,8 +67,8 @@ func TestBatchDecidesAsItsCallsOneByOneWould(t *testing.T) {
 			if len(all) > 0 && rapid.Bool().Draw(rt, "refund") {
 				// Once: the clock is set back here, after which see Limiter.Refund.
 				i := rapid.IntRange(0, len(all)-1).Draw(rt, "refunded")
-				require.NoError(rt, store.Refund(rt.Context(), all[i].key, all[i].got))
-				model.Refund(all[i].key, all[i].want)
+				require.NoError(rt, store.Settle(rt.Context(), all[i].key, all[i].got, nil))
+				model.Settle(all[i].key, all[i].want, nil)
 				all = slices.Delete(all, i, i+1)
 			}
 			d := rapid.SampledFrom([]time.Duration{0, time.Microsecond, time.Second, 10 * time.Second, time.Minute, -time.Second}).Draw(rt, "step")
@@ -80,7 +92,7 @@ func TestLargeBatchOfOneKey(t *testing.T) {
 		require.Equal(t, max(0, 4999-int64(i)), got[i].Remaining)
 	}
 	for i, d := range got {
-		require.NoError(t, store.Refund(t.Context(), "k", d))
+		require.NoError(t, store.Settle(t.Context(), "k", d, nil))
 		if i%1000 == 999 {
 			l := newLimiter(t, store, limit)
 			peeked, err := l.Peek(t.Context(), "k")

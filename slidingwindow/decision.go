@@ -20,23 +20,30 @@ type Decision struct {
 	Reason Reason
 
 	// Granted is how many units this call took, which is also what
-	// [Limiter.Refund] gives back: its cost when the store allowed it, else 0. It is 0
+	// [Limiter.Refund] gives back: its cost when the store allowed it, and less from
+	// [Limiter.AllowAtMost] if not all fitted; else 0. After [Limiter.AllowCost] it is that of
+	// Limit; see [Status] for the others. It is 0
 	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
-	// the limiter is disabled or in shadow mode.
+	// the limiter is disabled or in shadow mode, or failed open.
 	Granted int64
 
 	// Limit is the binding limit, to which Remaining, RetryAfter and ResetAfter
 	// belong: of those that refused, the one with the longest RetryAfter; if none
-	// did, the one with the least Remaining.
+	// did, the one with the least Remaining, but one with a cost of 0 only if all have.
 	Limit Limit
 
 	// Remaining is how many units are left after this call, never below 0. A call
 	// of cost above 1 can be refused with some Remaining.
 	Remaining int64
 
+	// Delay is how long the caller must wait before it acts, from [Limiter.Reserve]: its units are
+	// taken for that time. 0 means now, as all other calls mean it.
+	Delay time.Duration
+
 	// RetryAfter is 0 when the limits allow the call, else how long until this same cost
 	// fits into every limit, if nothing else uses the key. It is exact: a call just before
-	// is refused. A limit with a Max of 0 gives its Window, although no wait helps.
+	// is refused. A limit with a Max of 0 gives its Window, although no wait helps. From
+	// [Limiter.Reserve] it is how far ahead the place was that the call would have had.
 	RetryAfter time.Duration
 
 	// ResetAfter is how long until the oldest counted hit leaves the window, which
@@ -71,17 +78,19 @@ const (
 // meaning that they have in [Decision], for this limit alone.
 type Status struct {
 	Limit      Limit
+	Granted    int64
 	Remaining  int64
 	RetryAfter time.Duration // 0 when this limit did not refuse
 	ResetAfter time.Duration
 
-	// Receipt is what [Store.Refund] knows the taken units by; 0 when none were taken.
+	// Receipt is what [Store.Settle] knows the taken units by; 0 when none were taken.
 	// It means nothing but to the store that set it.
 	Receipt int64
 }
 
 // NewDecision makes the Decision of a [Store] from the status of each limit, in the
-// limiter's order, and the units that were taken. The call is allowed if no status
+// limiter's order, and the units that were taken: granted of each limit, or, where the limits
+// have costs of their own, 0 here and Status.Granted of each. The call is allowed if no status
 // has a RetryAfter. It copies statuses; with one status it allocates nothing.
 func NewDecision(granted int64, statuses ...Status) (d Decision) {
 	if len(statuses) == 0 {
@@ -96,6 +105,9 @@ func NewDecision(granted int64, statuses ...Status) (d Decision) {
 	binding.decide(&d, granted)
 	if len(statuses) > 1 {
 		d.statuses = slices.Clone(statuses)
+		for i := range d.statuses {
+			d.statuses[i].Granted = max(granted, d.statuses[i].Granted)
+		}
 	}
 	return d
 }
@@ -109,7 +121,7 @@ func (d Decision) Statuses() []Status {
 	if d.Limit == (Limit{}) {
 		return nil
 	}
-	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
+	return []Status{{Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
 }
 
 // decide makes d, which is zero, the Decision of a limiter that has this limit only.
@@ -118,7 +130,7 @@ func (s *Status) decide(d *Decision, granted int64) {
 	if !d.Allowed {
 		d.Reason = ReasonLimited
 	}
-	d.Granted = granted
+	d.Granted = max(granted, s.Granted)
 	d.Limit = s.Limit
 	d.Remaining = s.Remaining
 	d.RetryAfter = s.RetryAfter
@@ -150,6 +162,9 @@ func (d *Decision) isOf(key string) bool { return d.keyHash == maphash.String(ke
 func (s *Status) tighterThan(other *Status) bool {
 	if s.RetryAfter != other.RetryAfter {
 		return s.RetryAfter > other.RetryAfter
+	}
+	if took, others := s.Granted > 0, other.Granted > 0; took != others {
+		return took
 	}
 	return s.Remaining < other.Remaining
 }

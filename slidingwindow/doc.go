@@ -5,14 +5,21 @@
 //
 // For each key and [Limit] the store keeps a sliding log: the time and the cost
 // of every call it allowed. A call of cost n at time t is allowed if, and only
-// if, the units logged in the half-open interval (t-Window, t] plus n do not
-// exceed Max. A hit therefore counts for exactly one Window, and in any interval
+// if, the units logged in the half-open interval (t-Window, t], those ahead of t, and n do not
+// exceed Max together. A hit therefore counts for exactly one Window, and in any interval
 // of that length no more than Max units are ever allowed: there is no edge
 // between windows at which a client could get twice its quota (as with a fixed
 // window), and no estimate (as with a weighted counter).
 //
 // A refused call is not logged. A client that retries too eagerly is let in as
 // soon as its oldest hit leaves the window, however often it asked in between.
+//
+// # Waiting and settling
+//
+// An entry of a log may lie ahead of the clock: it is the place in line of a caller who waits
+// ([Limiter.Wait], [Limiter.Reserve]). It counts for everybody at once, so nobody overtakes, and
+// leaves a Window after its own time. The units of an entry can be replaced afterwards, when it is known
+// what was used ([Limiter.Settle]).
 //
 // # Stores
 //

@@ -14,21 +14,29 @@ var (
 	// ErrInvalidConfig means that a constructor was given a setting out of range.
 	ErrInvalidConfig = errors.New("slidingwindow: invalid configuration")
 
-	// ErrInvalidKey means that a call was made with an empty key, or a refund with
+	// ErrInvalidKey means that a call was made with an empty key, or a refund or a settlement with
 	// another key than the one that the units were taken from. It counts nothing: a caller
 	// that cannot tell whom to limit must decide what to do.
 	ErrInvalidKey = errors.New("slidingwindow: invalid key")
 
-	// ErrDecisionChanged means that [Limiter.Refund] was given a Decision whose Granted is not
-	// what its call took. Nothing was given back.
+	// ErrDecisionChanged means that [Limiter.Refund] or [Limiter.Settle] was given a Decision whose
+	// Granted is not what its call took. Nothing was changed.
 	ErrDecisionChanged = errors.New("slidingwindow: decision changed")
 
-	// ErrInvalidCost means that [Limiter.AllowN] was asked for less than one unit.
+	// ErrInvalidCost means that a call was made with less than one unit, or with a [Cost] that
+	// has a negative one, names a limit that the Limiter does not have, or takes nothing.
 	ErrInvalidCost = errors.New("slidingwindow: invalid cost")
 
-	// ErrCostExceedsLimit means that [Limiter.AllowN] was asked for more units than
+	// ErrCostExceedsLimit means that a call asked for more units than
 	// a limit's Max, which no wait would ever make fit.
 	ErrCostExceedsLimit = errors.New("slidingwindow: cost exceeds limit")
+
+	// ErrInvalidWait means that [Limiter.Reserve] was given a negative time to wait.
+	ErrInvalidWait = errors.New("slidingwindow: invalid wait")
+
+	// ErrWaitTooLong means that [Limiter.Wait] would have to wait for longer than ctx has time. It
+	// says so at once, and nothing was taken. See [WaitError].
+	ErrWaitTooLong = errors.New("slidingwindow: wait too long")
 
 	// ErrStoreUnavailable means that the store gave no decision in time: it could
 	// not be reached, did not answer within its timeout, or refused to serve

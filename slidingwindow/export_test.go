@@ -66,7 +66,8 @@ func (s *RedisStore) Refusals() int {
 func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([]Decision, []error) {
 	calls := make([]*call, len(requests))
 	for i, req := range requests {
-		calls[i] = &call{key: req.Key, limits: req.Limits, cost: req.Cost, turns: make(chan turn, 1)}
+		calls[i] = &call{turns: make(chan turn, 1)}
+		calls[i].ask(&req)
 	}
 	s.decide(ctx, s.client, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))

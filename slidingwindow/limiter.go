@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
 // store's, and one round trip to Redis; two if Redis does not know the script yet, and none
-// for a refusal that [RedisStore] knows to stand. All methods are safe for concurrent use.
+// for a refusal that [RedisStore] knows to stand. A place in line that is given back takes one
+// more. All methods are safe for concurrent use.
 type Limiter struct {
 	store    Store
 	limits   []Limit
@@ -109,58 +111,65 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // ctx ends first, the error is that of ctx, and whether the units were taken is then
 // not known.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, err error) {
-	if n < 1 {
-		return d, fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
+	if err := l.checkUnits(n); err != nil {
+		return d, err
 	}
-	for i := range l.limits {
-		if limit := &l.limits[i]; n > limit.Max && limit.Max > 0 {
-			return d, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
-		}
-	}
-	err = l.take(ctx, &Request{Key: key, Limits: l.limits, Cost: n}, &d)
+	err = l.takeInto(ctx, &Request{Key: key, Limits: l.limits, Cost: n}, &d)
 	return d, err
 }
 
-// Peek tells what Allow would answer, and takes nothing. Its errors are those of
+// AllowAtMost asks for n units for key and takes as many of them as every limit has left, the
+// same number of each: Decision.Granted, 1 to n. It is refused if that is none, and RetryAfter is
+// then that of one unit. n is 1 or more ([ErrInvalidCost]) and may be above a Max; no call takes
+// more than 4,294,967,295. Its other errors are those of AllowN.
+//
+// All n may be used, although they were not taken, if the Reason is [ReasonDisabled],
+// [ReasonShadow] or [ReasonFailOpen].
+func (l *Limiter) AllowAtMost(ctx context.Context, key string, n int64) (Decision, error) {
+	if n < 1 {
+		return Decision{}, tooFew(n)
+	}
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: min(n, math.MaxUint32), AtMost: true})
+}
+
+// Peek is shorthand for PeekN of one unit.
+func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
+	return l.PeekN(ctx, key, 1)
+}
+
+// PeekN tells what AllowN would answer: whether n units would fit now, and when. It takes
+// nothing. Its errors are those of
 // AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
 // again until the store's timeout, where AllowN fails at once.
-func (l *Limiter) Peek(ctx context.Context, key string) (d Decision, err error) {
-	err = l.take(ctx, &Request{Key: key, Limits: l.limits, Cost: 1, Peek: true}, &d)
-	return d, err
+func (l *Limiter) PeekN(ctx context.Context, key string, n int64) (Decision, error) {
+	if err := l.checkUnits(n); err != nil {
+		return Decision{}, err
+	}
+	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n, Peek: true})
 }
 
-// Refund gives back exactly the units that the call of d took from key, as if that call
-// had never been made: for a login that succeeded, a job that found nothing to do. They can be
-// used again at once, in every process that shares the store.
-//
-// Refund a Decision once. There is nothing to give back, and no error, if d was refused, has
-// been refunded before or took units that have left the window or were reset. Redis knows a call
-// by its microsecond and its units: to refund twice can give back another call's units, if that
-// one was given the same microsecond in between, as after the clock was set back. key must be
-// the key of the call, otherwise the error is [ErrInvalidKey], and d as the call returned it,
-// otherwise [ErrDecisionChanged]. Any Limiter over the same
-// store can refund, in the process that made the call. The other errors are
-// [ErrStoreUnavailable], [ErrForeignData] and that of ctx: the units may then have been
-// given back or not, and it is safe to try again. Like Peek it is tried again until the
-// store's timeout while Redis cannot be reached.
-func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
-	if key == "" {
-		return errEmptyKey
+// checkUnits reports whether a call may ask for n units of every limit.
+func (l *Limiter) checkUnits(n int64) error {
+	if n < 1 {
+		return tooFew(n)
 	}
-	if l.store == nil {
-		return errNotMade
+	for i := range l.limits {
+		if err := l.limits[i].checkUnits(n); err != nil {
+			return err
+		}
 	}
-	if d.Granted == 0 && d.taken == 0 {
-		return nil
+	return nil
+}
+
+func (l *Limit) checkUnits(n int64) error {
+	if n > l.Max && l.Max > 0 {
+		return fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, l.Name, l.Max)
 	}
-	key = boundKey(key)
-	if !d.isOf(key) {
-		return fmt.Errorf("%w: a refund needs the key of the call that took the units", ErrInvalidKey)
-	}
-	if d.Granted != d.taken {
-		return fmt.Errorf("%w: Granted is %d; allowed: the %d that the call took", ErrDecisionChanged, d.Granted, d.taken)
-	}
-	return l.store.Refund(ctx, key, d)
+	return nil
+}
+
+func tooFew(n int64) error {
+	return fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
 }
 
 // Reset forgets what key has used of this limiter's limits: its next calls have the
@@ -176,9 +185,14 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	return l.store.Reset(ctx, boundKey(key), l.limits)
 }
 
-// take sets d, which is zero, unless there is an error. It returns no Decision because to copy
-// one costs as much as to find a key in memory.
-func (l *Limiter) take(ctx context.Context, req *Request, d *Decision) error {
+func (l *Limiter) take(ctx context.Context, req Request) (d Decision, err error) {
+	err = l.takeInto(ctx, &req, &d)
+	return d, err
+}
+
+// takeInto sets d, which is zero, unless there is an error. It returns no Decision because to
+// copy one costs as much as to find a key in memory.
+func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error {
 	if req.Key == "" {
 		return errEmptyKey
 	}
@@ -196,7 +210,7 @@ func (l *Limiter) take(ctx context.Context, req *Request, d *Decision) error {
 	}
 	*d = taken
 	d.takenFrom(req.Key)
-	if !d.Allowed && l.Shadow() {
+	if l.Shadow() && (!d.Allowed || req.AtMost && d.Granted < req.Cost) {
 		d.Allowed, d.Reason = true, ReasonShadow
 	}
 	return nil

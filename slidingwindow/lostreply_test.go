@@ -19,6 +19,8 @@ import (
 type lossyProxy struct {
 	addr   string
 	losing atomic.Bool
+
+	losesOne atomic.Bool // the next reply only
 }
 
 func startLossyProxy(t *testing.T, server string) *lossyProxy {
@@ -53,7 +55,7 @@ func (p *lossyProxy) passReplies(client, upstream net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := upstream.Read(buf)
-		if err != nil || p.losing.Load() {
+		if err != nil || p.losing.Load() || p.losesOne.CompareAndSwap(true, false) {
 			return
 		}
 		if _, err := client.Write(buf[:n]); err != nil {

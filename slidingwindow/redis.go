@@ -123,7 +123,8 @@ type RedisStore struct {
 	timeout time.Duration
 	take    *script
 	peek    *script
-	refund  *script
+	settle  *script
+	leave   *script // as settle, of a place ahead of the clock
 
 	calls  interrupt.Registry // commands that are under way
 	pooled atomic.Int32       // commands of bounded that have a connection of their own
@@ -210,8 +211,10 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		timeout: config.Timeout,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
-		refund:  newScript(refund, "EVALSHA", true), // one that comes twice gives back once
-		now:     time.Now,
+		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
+		// Not one that comes twice: another call may get that place in between.
+		leave: newScript(refund, "EVALSHA", false),
+		now:   time.Now,
 	}
 	s.calls.Lifetime = config.ConnectionLifetime
 	s.batches = batches
@@ -237,12 +240,24 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, ContextEnded(ctx)
 	}
 	if req.Peek {
-		return s.look(ctx, &call{key: req.Key, limits: req.Limits, cost: req.Cost})
+		c := &call{}
+		c.ask(&req)
+		return s.look(ctx, c)
+	}
+	if req.Wait {
+		ctx = context.WithoutCancel(ctx) // a place that is taken must become known
 	}
 	deadline := s.deadline(ctx)
-	d, attempt, err := s.stillRefused(ctx, req)
-	if err != nil || d.Reason != "" {
-		return d, err
+	var (
+		d    Decision
+		made attempt
+		err  error
+	)
+	plain := req.Costs == nil && !req.AtMost && !req.Wait // what else is asked is not in the cache
+	if plain {
+		if d, made, err = s.stillRefused(ctx, req); err != nil || d.Reason != "" {
+			return d, err
+		}
 	}
 	group := s.group
 	if s.cluster {
@@ -254,7 +269,11 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		s.partsChanged()
 		return Decision{}, err
 	}
-	s.remember(req, d, attempt)
+	if plain {
+		s.remember(req, d, made)
+	} else if d.Allowed {
+		s.refused.shard(req.Key).taken(req)
+	}
 	return d, nil
 }
 
@@ -262,7 +281,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	err := s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		b := &batch{calls: []*call{c}}
-		s.ask(ctx, s.client, pooled, s.peek, kindPeek, []*batch{b})
+		s.ask(ctx, s.client, pooled, s.peek, []*batch{b})
 		return errors.Join(b.err, c.err)
 	})
 	if err != nil {
@@ -279,26 +298,34 @@ func (s *RedisStore) Close() {
 	s.parts.close()
 }
 
-// Refund implements [Store] in one command, EVALSHA, or in none if nothing was taken; in one for
+// Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
 // each limit, if Redis refuses their logs in one command.
-func (s *RedisStore) Refund(ctx context.Context, key string, d Decision) error {
+func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
 	escaped := escapeKey(key)
 	var keys, entries []string
-	for _, status := range d.Statuses() {
-		if status.Receipt == 0 {
+	for i, status := range d.Statuses() {
+		var anew int64
+		if units != nil {
+			anew = units[i]
+		}
+		if status.Receipt == 0 || anew == status.Granted {
 			continue
 		}
 		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, d.Granted), "0")
+		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), strconv.FormatInt(anew, 10))
 	}
 	if len(keys) == 0 {
 		return nil
+	}
+	settle := s.settle
+	if d.Delay > 0 {
+		settle = s.leave
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		return eachIfRefused(len(keys), func(from, to int) error {
 			b := &batch{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}
-			s.refund.exec(ctx, s.client, pooled, []*batch{b})
+			settle.exec(ctx, s.client, pooled, []*batch{b})
 			return b.reply.Error()
 		})
 	})

@@ -33,7 +33,7 @@ func (s *RedisStore) decideBy(node func() rueidis.Client) func(context.Context, 
 // ends each of them.
 func (s *RedisStore) decide(ctx context.Context, node rueidis.Client, calls []*call) {
 	batches := s.split(calls)
-	s.ask(ctx, node, true, s.take, kindTake, batches)
+	s.ask(ctx, node, true, s.take, batches)
 	var apart []*call
 	for _, b := range batches {
 		if errors.Is(b.err, context.DeadlineExceeded) {
@@ -87,10 +87,10 @@ func byKey(calls []*call) []*batch {
 }
 
 // ask decides batches in a command each, all in one round trip to a server.
-func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, pooled bool, by *script, kind byte, batches []*batch) {
+func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, pooled bool, by *script, batches []*batch) {
 	for _, b := range batches {
 		b.entries = join(b.one[:0], b.calls)
-		b.keys, b.args = s.question(kind, b.entries)
+		b.keys, b.args = s.question(b.entries)
 	}
 	by.exec(ctx, node, pooled, batches)
 	if s.cluster {
@@ -99,7 +99,7 @@ func (s *RedisStore) ask(ctx context.Context, node rueidis.Client, pooled bool, 
 	for _, b := range batches {
 		reply, err := b.reply.ToArray()
 		if err == nil {
-			err = answer(kind, b.entries, reply)
+			err = answer(b.entries, reply)
 		}
 		b.err = err
 	}
@@ -184,7 +184,7 @@ func (s *RedisStore) decideApart(ctx context.Context, calls []*call) {
 // askAgain decides calls of one key. Nothing is counted while the answer is to try again.
 func (s *RedisStore) askAgain(ctx context.Context, b *batch) {
 	for wait := firstTryAgain; ; wait *= 2 {
-		s.ask(ctx, s.client, true, s.take, kindTake, []*batch{b})
+		s.ask(ctx, s.client, true, s.take, []*batch{b})
 		if !isTryAgain(b.err) || wait > lastTryAgain {
 			return
 		}

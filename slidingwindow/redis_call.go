@@ -8,9 +8,12 @@ import (
 
 // call is one Take on its way through a batch.
 type call struct {
+	kind   kind
 	key    string
 	limits []Limit
 	cost   int64
+	costs  []int64       // as in Request
+	ahead  time.Duration // for kindWait: MaxWait of Request
 
 	decision Decision
 	err      error
@@ -32,8 +35,24 @@ func stoppedTimer() *time.Timer {
 
 func newCall(req Request) *call {
 	c := callPool.Get().(*call)
-	c.key, c.limits, c.cost = req.Key, req.Limits, req.Cost
+	c.ask(&req)
 	return c
+}
+
+func (c *call) ask(req *Request) {
+	c.kind, c.key, c.limits, c.cost, c.costs, c.ahead = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs, req.MaxWait
+}
+
+// costOf is how many units decide.lua is to take of a limit each time.
+func (c *call) costOf(limit int) int64 {
+	switch {
+	case c.kind == kindAtMost:
+		return 1
+	case c.costs != nil:
+		return c.costs[limit]
+	default:
+		return c.cost
+	}
 }
 
 // finish tells the caller that the call is decided. It must be the last that is done with it.
@@ -42,7 +61,7 @@ func (c *call) finish() { c.turns <- decided }
 // result is what the caller of a decided call gets. The call is used again after it.
 func (c *call) result(ctx context.Context) (Decision, error) {
 	d, err := c.decision, c.err
-	c.key, c.limits, c.decision, c.err = "", nil, Decision{}, nil
+	c.key, c.limits, c.costs, c.decision, c.err = "", nil, nil, Decision{}, nil
 	callPool.Put(c)
 	if err != nil && hasEnded(ctx) { // the first thing to tell the caller
 		return Decision{}, ContextEnded(ctx)

@@ -190,7 +190,7 @@ func (s *RedisStore) try(ctx context.Context, t trial) error {
 	if err := note(err, "EVAL_RO", "EVALSHA_RO"); err != nil {
 		return err
 	}
-	if err := note(s.Refund(ctx, t.key, d)); err != nil {
+	if err := note(s.Settle(ctx, t.key, d, nil)); err != nil {
 		return err
 	}
 	if err := note(s.Reset(ctx, t.key, req.Limits)); err != nil {

@@ -135,7 +135,7 @@ func (s *RedisStore) askOnTrial(ctx context.Context, lists ...[]*call) error {
 		batches[i] = &batch{calls: lists[i]}
 	}
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		s.ask(ctx, s.client, pooled, s.take, kindTake, batches)
+		s.ask(ctx, s.client, pooled, s.take, batches)
 		for _, b := range batches {
 			if b.err != nil {
 				return b.err

@@ -180,7 +180,7 @@ func TestRefundAndResetOfLogsThatShareNoCommand(t *testing.T) {
 		return keys
 	}
 	require.Len(t, left(), 4)
-	require.NoError(t, store.Refund(t.Context(), "k", slidingwindow.NewDecision(1, statuses...)))
+	require.NoError(t, store.Settle(t.Context(), "k", slidingwindow.NewDecision(1, statuses...), nil))
 	assert.Empty(t, left(), "a log without entries is none")
 
 	for _, limit := range limits {

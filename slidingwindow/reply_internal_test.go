@@ -73,7 +73,7 @@ func sound() []any {
 func TestSoundReply(t *testing.T) {
 	t.Parallel()
 	entries := questions()
-	require.NoError(t, answer(kindTake, entries, reply(t, append(sound(), 1, 0, 0, replyTime+1)...)))
+	require.NoError(t, answer(entries, reply(t, append(sound(), 1, 0, 0, replyTime+1)...)))
 	a, b, c := entries[0].calls[0], entries[1].calls, entries[2].calls[0]
 	assert.True(t, a.decision.Allowed)
 	assert.EqualValues(t, 2, a.decision.Remaining)
@@ -117,7 +117,7 @@ func TestReplyThatDecideDoesNotGive(t *testing.T) {
 		"of no time":             append(sound(), 0, 0, 0, -1),
 		"an error without text":  {replyTime, -1},
 	} {
-		err := answer(kindTake, questions(), reply(t, values...))
+		err := answer(questions(), reply(t, values...))
 		assert.ErrorIs(t, err, ErrStoreUnavailable, name)
 	}
 }
@@ -150,11 +150,13 @@ func FuzzReply(f *testing.F) {
 				values = append(values, n)
 			}
 		}
-		kind, entries := kindTake, questions()
-		if peek {
-			kind = kindPeek
+		entries := questions()
+		for i := range entries {
+			if peek {
+				entries[i].kind = kindPeek
+			}
 		}
-		err := answer(kind, entries, reply(t, values...))
+		err := answer(entries, reply(t, values...))
 		if err != nil {
 			require.ErrorIs(t, err, ErrStoreUnavailable)
 			return

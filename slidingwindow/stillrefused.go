@@ -109,7 +109,7 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 	if r.until = a.sent.Add(steady); !a.until.IsZero() && a.until.Before(r.until) {
 		r.until = a.until
 	}
-	keys, args := s.question(kindPeek, join(nil, []*call{r.peek()}))
+	keys, args := s.question(join(nil, []*call{r.peek()}))
 	r.question = s.client.B().EvalshaRo().Sha1(*sha).Numkeys(1).Key(keys...).Arg(args...).
 		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is asked
 		// again and again.
@@ -119,14 +119,14 @@ func (s *RedisStore) remember(req Request, d Decision, a attempt) {
 
 // peek asks whether the limit that refused still would.
 func (r *refusal) peek() *call {
-	return &call{key: r.key, limits: []Limit{r.limit}, cost: r.cost}
+	return &call{kind: kindPeek, key: r.key, limits: []Limit{r.limit}, cost: r.cost}
 }
 
 // renewed is the refusal with what Redis now says of the limit that refused. If that limit
 // allows, or the reply is none, it is not ReasonLimited.
 func (s *RedisStore) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	c := r.peek()
-	if err := answer(kindPeek, join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
+	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
 		return Decision{}
 	}
 	statuses := r.decision(s.now()).Statuses()

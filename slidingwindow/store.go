@@ -1,6 +1,9 @@
 package slidingwindow
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Store keeps the logs and decides. [RedisStore] is one, the Store
 // of package memory another; a decorator over one of them can add a failure policy, metrics or
@@ -11,15 +14,21 @@ type Store interface {
 	// Take decides a Request atomically: it takes the cost from the logs of all
 	// limits, or, when one of them refuses, changes nothing. With Request.Peek it
 	// never changes anything. It decides on the store's own clock and makes its
-	// Decision with [NewDecision]. A refusal is not an error.
+	// Decision with [NewDecision]. A refusal is not an error. A Store that cannot do what a
+	// field of the Request asks for returns an error that matches [errors.ErrUnsupported].
+	//
+	// With Request.Wait it must not leave units behind that its caller does not hear of: once it
+	// has begun to decide, it gives its Decision although ctx ends. Its own timeout bounds that.
 	Take(ctx context.Context, req Request) (Decision, error)
 
-	// Refund gives back what a call of the key took: d.Granted units from each limit of
-	// d.Statuses with a Receipt. It does nothing to a limit where these units are no
-	// longer there, because they were refunded before, have left the window, or were reset.
-	// d is a Decision of this store, or one of another store with receipts that this one
-	// does not know.
-	Refund(ctx context.Context, key string, d Decision) error
+	// Settle replaces what a call of the key took: of the i-th limit of d.Statuses the units[i]
+	// take the place of its Granted, at the same time; nil gives all back. They may be more than
+	// Max. It does nothing to a limit without a Receipt, or with as many units as before, nor where
+	// the call's units are no longer there, because they were settled before, have left the
+	// window, or were reset. d is a Decision of this store, or one of another store with receipts
+	// that this one does not know. A place ahead of the clock (d.Delay) must not be
+	// settled twice by one call of Settle: it may be another's by then.
+	Settle(ctx context.Context, key string, d Decision, units []int64) error
 
 	// Reset forgets what the key has used of the limits, for every process that
 	// shares the store. To reset an unknown key is not an error.
@@ -46,12 +55,39 @@ type Request struct {
 	// Limits has one or more valid limits with names that differ.
 	Limits []Limit
 
-	// Cost is how many units to take: 1 or more. A Limiter asks for no more than the Max of
+	// Cost is how many units to take of each limit: 1 or more. A Limiter asks for no more than the Max of
 	// any limit, unless that is 0; another caller of the Store may ask for more. A limit refuses a Cost above its Max,
 	// with its Window as RetryAfter.
 	Cost int64
 
+	// Costs is nil, or how many units to take of each of the Limits, in their order and in place
+	// of Cost: 0 or more. A limit with a cost of 0 refuses nothing and gets no entry in its log.
+	Costs []int64
+
 	// Peek asks what Take would answer without taking anything. Granted is then 0,
 	// and Remaining does not count the Cost.
 	Peek bool
+
+	// AtMost takes as many units of the Cost, at most 4,294,967,295, as every limit has left, the same number of each. The
+	// call is refused if that is none, with the RetryAfter of one unit. It is not set together
+	// with Costs or Peek.
+	AtMost bool
+
+	// Wait takes the units for the earliest time at which they fit into every limit, and that is
+	// not before that of any unit that a limit counts: nobody overtakes. Decision.Delay is how far
+	// ahead that is. If it is more than MaxWait, the call is refused, and RetryAfter tells how far.
+	// The units count at once, and leave a Window after that time. Wait is not set together with Peek or
+	// AtMost.
+	Wait bool
+
+	// MaxWait is 0 or more.
+	MaxWait time.Duration
+}
+
+// CostOf returns how many units the request asks of its i-th limit.
+func (r *Request) CostOf(i int) int64 {
+	if r.Costs != nil {
+		return r.Costs[i]
+	}
+	return r.Cost
 }

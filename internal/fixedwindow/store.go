@@ -53,6 +53,9 @@ func NewStore(client rueidis.Client, prefix string) (*Store, error) {
 // Take implements [slidingwindow.Store]: an allowed call on one limit is two commands within
 // the script, a refused one three.
 func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	if req.Costs != nil || req.AtMost || req.Wait {
+		return slidingwindow.Decision{}, fmt.Errorf("fixedwindow: a cost per limit, AllowAtMost and Reserve: %w", errors.ErrUnsupported)
+	}
 	script, mode := s.take, "take"
 	if req.Peek {
 		script, mode = s.peek, "peek"
@@ -97,10 +100,10 @@ func decisionOf(req slidingwindow.Request, reply []int64) slidingwindow.Decision
 	return slidingwindow.NewDecision(granted, statuses...)
 }
 
-// Refund implements [slidingwindow.Store] by an error that matches [errors.ErrUnsupported]: a
-// counter does not know whose units it holds, nor whether they were given back before.
-func (s *Store) Refund(context.Context, string, slidingwindow.Decision) error {
-	return fmt.Errorf("fixedwindow: a counter cannot give back exactly what a call took: %w", errors.ErrUnsupported)
+// Settle implements [slidingwindow.Store] by an error that matches [errors.ErrUnsupported]: a
+// counter does not know whose units it holds, nor whether they were settled before.
+func (s *Store) Settle(context.Context, string, slidingwindow.Decision, []int64) error {
+	return fmt.Errorf("fixedwindow: a counter cannot replace exactly what a call took: %w", errors.ErrUnsupported)
 }
 
 // Reset implements [slidingwindow.Store] in one command.

@@ -161,7 +161,7 @@ func TestReset(t *testing.T) {
 
 func TestRefundIsNotSupported(t *testing.T) {
 	f := newFixture(t, slidingwindow.Limit{Name: "x", Max: 2, Window: time.Hour})
-	assert.ErrorIs(t, f.Refund(t.Context(), "k", f.take(1)), errors.ErrUnsupported)
+	assert.ErrorIs(t, f.Settle(t.Context(), "k", f.take(1), nil), errors.ErrUnsupported)
 	assert.EqualValues(t, 1, f.do("GET", f.key("x")))
 }
 
@@ -198,7 +198,7 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	f := newFixture(t, slidingwindow.Limit{Name: "a", Max: 7, Window: time.Minute}, slidingwindow.Limit{Name: "b", Max: 9, Window: time.Hour})
 	d := f.take(2)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: f.Limits()[0], Remaining: 5, ResetAfter: time.Minute},
-		{Limit: f.Limits()[1], Remaining: 7, ResetAfter: time.Hour},
+		{Limit: f.Limits()[0], Granted: 2, Remaining: 5, ResetAfter: time.Minute},
+		{Limit: f.Limits()[1], Granted: 2, Remaining: 7, ResetAfter: time.Hour},
 	}, d.Statuses())
 }

@@ -21,8 +21,8 @@ func decisionFields(t *testing.T, h Harness) {
 	assert.True(t, d.Allowed)
 	assert.EqualValues(t, 2, d.Granted)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: minute, Remaining: 1, ResetAfter: time.Minute},
-		{Limit: hour, Remaining: 8, ResetAfter: time.Hour},
+		{Limit: minute, Granted: 2, Remaining: 1, ResetAfter: time.Minute},
+		{Limit: hour, Granted: 2, Remaining: 8, ResetAfter: time.Hour},
 	}, WithoutReceipts(d).Statuses())
 	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 	assert.Equal(t, minute, d.Limit, "the limit with the least left binds")

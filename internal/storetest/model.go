@@ -49,21 +49,58 @@ func (m *Model) Advance(d time.Duration) { m.now = m.now.Add(d) }
 func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(req.Limits))
 	allowed := true
+	var wait time.Duration
+	units := make([]int64, len(req.Limits))
 	for i, limit := range req.Limits {
 		statuses[i] = m.status(req.Key, limit)
-		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, req.Cost)
-		allowed = allowed && statuses[i].RetryAfter == 0
+		units[i] = req.CostOf(i)
+		if req.AtMost {
+			units[i] = 1
+		}
+		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, units[i])
+		if req.Wait && units[i] > 0 {
+			statuses[i].RetryAfter = max(statuses[i].RetryAfter, m.newest(req.Key, limit))
+		}
+		wait = max(wait, statuses[i].RetryAfter)
+		allowed = allowed && (wait == 0 || req.Wait && wait <= req.MaxWait && units[i] <= limit.Max)
 	}
 	if !allowed || req.Peek {
 		return slidingwindow.NewDecision(0, statuses...)
 	}
-	m.lastHit++
-	for i, limit := range req.Limits {
-		m.add(m.log(req.Key, limit.Name), limit.Window, req.Cost)
-		statuses[i] = m.status(req.Key, limit)
-		statuses[i].Receipt = m.lastHit
+	if req.AtMost {
+		most := req.Cost
+		for _, s := range statuses {
+			most = min(most, s.Remaining)
+		}
+		units = slices.Repeat([]int64{most}, len(units))
 	}
-	return slidingwindow.NewDecision(req.Cost, statuses...)
+	m.lastHit++
+	var delay time.Duration
+	for i, limit := range req.Limits {
+		statuses[i].RetryAfter = 0
+		if units[i] == 0 {
+			continue
+		}
+		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait), limit.Window, units[i])
+		statuses[i] = m.status(req.Key, limit)
+		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
+		if req.Wait {
+			delay = max(delay, at.Sub(m.now))
+		}
+	}
+	d := slidingwindow.NewDecision(0, statuses...)
+	d.Delay = delay
+	return d
+}
+
+// newest is how far ahead the last unit is that a limit counts.
+func (m *Model) newest(key string, limit slidingwindow.Limit) (ahead time.Duration) {
+	for _, h := range m.log(key, limit.Name).hits {
+		if h.at.After(m.now.Add(-limit.Window)) {
+			ahead = max(ahead, h.at.Sub(m.now))
+		}
+	}
+	return ahead
 }
 
 // log finds a log, or makes it.
@@ -77,11 +114,9 @@ func (m *Model) log(key, limit string) *log {
 	return l
 }
 
-func (m *Model) add(l *log, window time.Duration, units int64) {
-	at := m.now
-	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
-		at = at.Add(m.tick)
-	}
+// add logs units that are used at that time, or a tick or more later. It returns the time.
+func (m *Model) add(l *log, at time.Time, window time.Duration, units int64) time.Time {
+	at = m.free(l, at, units)
 	if window > l.keep || at.After(l.till) {
 		l.keep = max(l.next, window)
 		l.next, l.till = window, at.Add(l.keep)
@@ -90,15 +125,37 @@ func (m *Model) add(l *log, window time.Duration, units int64) {
 	if window == l.keep {
 		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.now.Add(-window)) })
 	}
-	l.hits = append(l.hits, hit{at: at, units: units, id: m.lastHit})
+	l.insert(hit{at: at, units: units, id: m.lastHit})
+	return at
+}
+
+// free is the first time from that one on at which the log has no hit of as many units.
+func (m *Model) free(l *log, at time.Time, units int64) time.Time {
+	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
+		at = at.Add(m.tick)
+	}
+	return at
+}
+
+func (l *log) insert(h hit) {
+	l.hits = append(l.hits, h)
 	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
 }
 
-// Refund takes the hits of a Decision of this model back.
-func (m *Model) Refund(key string, d slidingwindow.Decision) {
-	for _, s := range d.Statuses() {
+// Settle replaces the units of a Decision of this model; nil takes them back.
+func (m *Model) Settle(key string, d slidingwindow.Decision, units []int64) {
+	for i, s := range d.Statuses() {
 		l := m.log(key, s.Limit.Name)
-		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return h.id == s.Receipt })
+		at := slices.IndexFunc(l.hits, func(h hit) bool { return s.Receipt != 0 && h.id == s.Receipt })
+		if at < 0 || units != nil && units[i] == s.Granted {
+			continue
+		}
+		h := l.hits[at]
+		l.hits = slices.Delete(l.hits, at, at+1)
+		if units == nil || units[i] == 0 {
+			continue
+		}
+		l.insert(hit{at: m.free(l, h.at, units[i]), units: units[i]}) // it is settled once, so its id is gone
 	}
 }
 
@@ -138,7 +195,7 @@ func (m *Model) retryAfter(key string, limit slidingwindow.Limit, cost int64) ti
 	if cost > limit.Max {
 		return limit.Window
 	}
-	if l.used(limit.Window, m.now)+cost <= limit.Max {
+	if cost == 0 || l.used(limit.Window, m.now)+cost <= limit.Max {
 		return 0
 	}
 	for _, h := range l.hits {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 		smallest = min(smallest, limit.Max)
 	}
 	var taken []pair
-	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "refund", "refund", "reset", "relimit"}
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "settle", "settle", "charge", "refund", "refund", "reset", "relimit"}
 	if ground.back {
 		steps = append(steps, "back")
 	}
@@ -95,6 +96,35 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n})
 			requireSame(rt, want, got)
 			taken = append(taken, pair{key: k, want: want, got: got})
+		case "most":
+			k, n := key(), rapid.Int64Range(1, 20).Draw(rt, "units")
+			got, err := l.AllowAtMost(rt.Context(), k, n)
+			require.NoError(rt, err)
+			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, AtMost: true})
+			requireSame(rt, want, got)
+			taken = append(taken, pair{key: k, want: want, got: got})
+		case "reserve":
+			k, n := key(), rapid.Int64Range(1, max(1, smallest)).Draw(rt, "units")
+			maxWait := rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute, 2 * time.Hour, math.MaxInt64}).Draw(rt, "max wait")
+			got, err := l.Reserve(rt.Context(), k, n, maxWait)
+			require.NoError(rt, err)
+			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, Wait: true, MaxWait: maxWait})
+			requireSame(rt, want, got)
+			taken = append(taken, pair{key: k, want: want, got: got})
+		case "cost":
+			k, cost, costs := key(), slidingwindow.Cost{}, make([]int64, len(limits))
+			for i, limit := range l.Limits() {
+				costs[i] = rapid.Int64Range(0, limit.Max).Draw(rt, "units")
+				cost[limit.Name] = costs[i]
+			}
+			if slices.Max(costs) == 0 {
+				continue
+			}
+			got, err := l.AllowCost(rt.Context(), k, cost)
+			require.NoError(rt, err)
+			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Costs: costs})
+			requireSame(rt, want, got)
+			taken = append(taken, pair{key: k, want: want, got: got})
 		case "refund":
 			if len(taken) == 0 {
 				continue
@@ -103,13 +133,39 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			i := rapid.IntRange(0, len(taken)-1).Draw(rt, "refund")
 			p := taken[i]
 			require.NoError(rt, l.Refund(rt.Context(), p.key, p.got))
-			model.Refund(p.key, p.want)
+			model.Settle(p.key, p.want, nil)
 			taken = slices.Delete(taken, i, i+1)
+		case "settle":
+			if len(taken) == 0 {
+				continue
+			}
+			i := rapid.IntRange(0, len(taken)-1).Draw(rt, "settle")
+			p := taken[i]
+			if !p.got.Allowed {
+				continue
+			}
+			cost, units := slidingwindow.Cost{}, make([]int64, 0, 3)
+			for _, s := range p.got.Statuses() {
+				n := s.Granted
+				if n > 0 && rapid.Bool().Draw(rt, "is settled") {
+					n = rapid.Int64Range(0, 20).Draw(rt, "units")
+					cost[s.Limit.Name] = n
+				}
+				units = append(units, n)
+			}
+			require.NoError(rt, l.Settle(rt.Context(), p.key, p.got, cost))
+			model.Settle(p.key, p.want, units)
+			taken = slices.Delete(taken, i, i+1)
+		case "charge":
+			k, limit, n := key(), rapid.SampledFrom(l.Limits()).Draw(rt, "limit"), rapid.Int64Range(1, 20).Draw(rt, "units")
+			require.NoError(rt, l.Charge(rt.Context(), k, slidingwindow.Cost{limit.Name: n}))
+			limit.Max = 1 << 40
+			model.Take(slidingwindow.Request{Key: k, Limits: []slidingwindow.Limit{limit}, Cost: n})
 		case "peek":
-			k := key()
-			got, err := l.Peek(rt.Context(), k)
+			k, n := key(), rapid.Int64Range(1, max(1, smallest)).Draw(rt, "units")
+			got, err := l.PeekN(rt.Context(), k, n)
 			require.NoError(rt, err)
-			requireSame(rt, model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: 1, Peek: true}), got)
+			requireSame(rt, model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, Peek: true}), got)
 		case "reset":
 			k := key()
 			require.NoError(rt, l.Reset(rt.Context(), k))
@@ -152,9 +208,10 @@ type pair struct {
 // requireSame compares all but the receipts, which each has its own of. A refusal that a
 // store knew of is as good as one that it decided.
 func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
-	withReceipt := func(s slidingwindow.Status) bool { return s.Receipt != 0 }
 	for _, d := range []slidingwindow.Decision{want, got} {
-		require.Equal(t, d.Granted > 0, slices.ContainsFunc(d.Statuses(), withReceipt), "receipts for what was taken")
+		for _, s := range d.Statuses() {
+			require.Equal(t, s.Granted > 0, s.Receipt != 0, "receipts for what was taken")
+		}
 	}
 	want, got = WithoutReceipts(want), WithoutReceipts(got)
 	if got.Reason == slidingwindow.ReasonCached {
@@ -170,7 +227,8 @@ func WithoutReceipts(d slidingwindow.Decision) slidingwindow.Decision {
 	for i := range statuses {
 		statuses[i].Receipt = 0
 	}
-	plain := slidingwindow.NewDecision(d.Granted, statuses...)
+	plain := slidingwindow.NewDecision(0, statuses...)
+	plain.Granted, plain.Delay = d.Granted, d.Delay
 	plain.Allowed, plain.Reason, plain.Limit = d.Allowed, d.Reason, d.Limit
 	plain.Remaining, plain.RetryAfter, plain.ResetAfter = d.Remaining, d.RetryAfter, d.ResetAfter
 	return plain

@@ -142,11 +142,11 @@ func TestPeeksRefundsAndResetsBeginNoOutage(t *testing.T) {
 		_, err := l.Peek(t.Context(), "k")
 		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
 		require.ErrorIs(t, l.Reset(t.Context(), "k"), slidingwindow.ErrStoreUnavailable)
-		require.ErrorIs(t, g.Refund(t.Context(), "k", taken), slidingwindow.ErrStoreUnavailable)
+		require.ErrorIs(t, g.Settle(t.Context(), "k", taken, nil), slidingwindow.ErrStoreUnavailable)
 	}
 	assert.True(t, g.Available())
 	awaitOutage(t, g, l)
-	for _, err := range []error{l.Reset(t.Context(), "k"), g.Refund(t.Context(), "k", taken)} {
+	for _, err := range []error{l.Reset(t.Context(), "k"), g.Settle(t.Context(), "k", taken, nil)} {
 		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
 		require.ErrorContains(t, err, "is asked every")
 	}

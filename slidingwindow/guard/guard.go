@@ -25,7 +25,7 @@ import (
 // writes still peeks and refuses. So an outage begins when five takes in a row have failed with
 // [slidingwindow.ErrStoreUnavailable], over half a second or more, and none was granted units
 // in between. A take that waited for 50ms or more until its own context ended counts as
-// failed. Peeks, refusals, Refund and Reset count for nothing, and neither does
+// failed. Peeks, refusals, Settle and Reset count for nothing, and neither does
 // [slidingwindow.ErrCallRejected] (such as the NOPERM of one command): that is the error of one call.
 //
 // From then on the store is not asked: every call is answered at once by the [Policy]. Calls
@@ -53,10 +53,13 @@ import (
 // an outage begins or ends, a key may have used up Max with the store besides. With Open
 // nothing is limited.
 //
-// # Refund and Reset
+// A caller of [slidingwindow.Limiter.Wait] waits for its turn, and for no outage: with Closed it gets
+// the error, with Open it goes on at once, with Fallback it stands in the fallback's line.
 //
-// Refund goes to the store that took the units. Reset resets in both. While the store is
-// unavailable, what it should have given back or reset fails with ErrStoreUnavailable, at once,
+// # Settle and Reset
+//
+// Settle, and so a refund, goes to the store that took the units. Reset resets in both. While the store is
+// unavailable, what it should have settled or reset fails with ErrStoreUnavailable, at once,
 // whatever the policy: no other store can do it. The fallback is reset nevertheless.
 type Store struct {
 	store  slidingwindow.Store
@@ -142,8 +145,8 @@ func (g *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwin
 	return d, nil
 }
 
-// Refund implements [slidingwindow.Store].
-func (g *Store) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+// Settle implements [slidingwindow.Store].
+func (g *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	switch {
 	case !slices.ContainsFunc(d.Statuses(), func(s slidingwindow.Status) bool { return s.Receipt != 0 }):
 		return nil // whom to ask is not known, and need not be
@@ -151,9 +154,9 @@ func (g *Store) Refund(ctx context.Context, key string, d slidingwindow.Decision
 		if _, err := g.way(ctx, key); err != nil {
 			return err
 		}
-		return g.store.Refund(ctx, key, d)
+		return g.store.Settle(ctx, key, d, units)
 	case g.config.Fallback != nil:
-		return g.config.Fallback.Refund(ctx, key, d)
+		return g.config.Fallback.Settle(ctx, key, d, units)
 	default:
 		return nil // another store took the units, which this one does not know
 	}

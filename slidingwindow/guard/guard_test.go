@@ -101,9 +101,9 @@ func (s inItsPlace) Take(ctx context.Context, req slidingwindow.Request) (slidin
 	return d, err
 }
 
-func (s inItsPlace) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+func (s inItsPlace) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	d.Reason = slidingwindow.ReasonFallback
-	return s.Store.Refund(ctx, key, d)
+	return s.Store.Settle(ctx, key, d, units)
 }
 
 func (s inItsPlace) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {

@@ -208,9 +208,9 @@ func TestRefundOfNothingAsksNobody(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, noRedis(t), guard.Config{})
 	l := newLimiter(t, g, slidingwindow.PerHour(1000))
-	require.NoError(t, g.Refund(t.Context(), "k", slidingwindow.Decision{}))
+	require.NoError(t, g.Settle(t.Context(), "k", slidingwindow.Decision{}, nil))
 	awaitOutage(t, g, l)
-	require.NoError(t, g.Refund(t.Context(), "k", slidingwindow.Decision{}))
+	require.NoError(t, g.Settle(t.Context(), "k", slidingwindow.Decision{}, nil))
 	assert.False(t, g.Available())
 }
 

@@ -3,7 +3,8 @@ package memory
 import "sort"
 
 // memoryLog is the sliding log of one limit of one key: a ring of entries in the order of
-// their times. If the clock was set back, there are some ahead of it. A nil log is empty.
+// their times. Those of callers who wait are ahead of the clock, and so are others after the clock
+// was set back. A nil log is empty.
 type memoryLog struct {
 	name string
 
@@ -22,8 +23,10 @@ type memoryLog struct {
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone
+	id  int64 // of this entry alone, or settled
 }
+
+const settled = 0
 
 // view is what a log says at some time.
 type view struct {
@@ -75,13 +78,21 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
-// add logs units. A call of the longest window that is in use forgets what has left it: a
+// size is how many entries there are.
+func (l *memoryLog) size() int {
+	if l == nil {
+		return 0
+	}
+	return l.len
+}
+
+// add logs units that are used at some time, now or later. A call of the longest window that is in use forgets what has left it: a
 // shorter one must not, as the longer still counts it.
-func (l *memoryLog) add(now, window, units, id int64) {
-	anew := window > l.keep || now > l.till
+func (l *memoryLog) add(now, at, window, units, id int64) {
+	anew := window > l.keep || at > l.till
 	if anew {
 		l.keep = max(l.next, window)
-		l.next, l.till = window, now+l.keep
+		l.next, l.till = window, at+l.keep
 	}
 	l.next = max(l.next, window)
 	if window == l.keep {
@@ -96,11 +107,11 @@ func (l *memoryLog) add(now, window, units, id int64) {
 	l.rebase()
 	i := l.len
 	l.len++
-	for ; i > 0 && l.at(i-1) > now; i-- {
+	for ; i > 0 && l.at(i-1) > at; i-- {
 		*l.entry(i) = *l.entry(i - 1)
 		l.entry(i).sum += units
 	}
-	*l.entry(i) = entry{at: now, sum: l.sumBefore(i) + units, id: id}
+	*l.entry(i) = entry{at: at, sum: l.sumBefore(i) + units, id: id}
 }
 
 // forget drops the oldest entries.
@@ -114,9 +125,9 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// remove takes the entry of that id out, as if it had never been added, and tells whether
-// there was one.
-func (l *memoryLog) remove(id int64) bool {
+// settle gives the entry of that id other units, or takes it out if they are 0, and tells
+// whether they are fewer than before. An entry is settled once.
+func (l *memoryLog) settle(id, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
 		i--
@@ -124,13 +135,18 @@ func (l *memoryLog) remove(id int64) bool {
 	if i < 0 {
 		return false
 	}
-	units := l.entry(i).sum - l.sumBefore(i)
-	l.len--
-	for ; i < l.len; i++ {
-		*l.entry(i) = *l.entry(i + 1)
-		l.entry(i).sum -= units
+	more := units - (l.entry(i).sum - l.sumBefore(i))
+	l.entry(i).id = settled
+	if units == 0 {
+		l.len--
 	}
-	return true
+	for ; i < l.len; i++ {
+		if units == 0 {
+			*l.entry(i) = *l.entry(i + 1)
+		}
+		l.entry(i).sum += more
+	}
+	return more < 0
 }
 
 func (l *memoryLog) resize(size int) {

@@ -50,14 +50,15 @@ func (s *shard) init(maxKeys int) {
 func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Decision) {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
-	judge(subj, req, now, id, d)
+	units := judge(subj, req, now, id, d)
+	at := now + int64(d.Delay)
 	switch {
 	case req.Peek:
 	case d.Allowed:
 		if subj == nil {
 			subj = s.insert(req.Key, now)
 		}
-		subj.add(req.Limits, req.Cost, now, id)
+		subj.add(req, units, now, at, id)
 		s.lastID = id
 		s.use(subj, now)
 		s.forgetIdle(now)
@@ -68,29 +69,51 @@ func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Dec
 }
 
 // judge decides without changing the subject, which may be nil; the Decision is what it will
-// be after the units are taken, under that id.
-func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingwindow.Decision) {
+// be after the units are taken, under that id. It returns how many of each limit are taken, where
+// the request has no cost for each.
+func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingwindow.Decision) (units int64) {
 	var few [4]slidingwindow.Status // so many limits need no allocation
 	statuses := few[:min(len(req.Limits), len(few))]
 	if len(req.Limits) > len(few) {
 		statuses = make([]slidingwindow.Status, len(req.Limits))
 	}
-	allowed := true
+	var wait time.Duration // until all fits
+	possible := true
+	units = req.Cost
 	for i := range req.Limits {
-		judgeLimit(subj, &req.Limits[i], req.Cost, now, &statuses[i])
-		allowed = allowed && statuses[i].RetryAfter == 0
-	}
-	granted := int64(0)
-	if allowed && !req.Peek {
-		granted = req.Cost
-		for i := range statuses {
-			take(&statuses[i], granted, id)
+		cost := req.CostOf(i)
+		if req.AtMost {
+			cost = 1
+		}
+		judgeLimit(subj, &req.Limits[i], cost, now, req.Wait, &statuses[i])
+		wait = max(wait, statuses[i].RetryAfter)
+		possible = possible && cost <= req.Limits[i].Max
+		if req.AtMost {
+			units = min(units, statuses[i].Remaining)
 		}
 	}
-	*d = slidingwindow.NewDecision(granted, statuses...)
+	if allowed := wait == 0 || req.Wait && possible && wait <= req.MaxWait; !allowed || req.Peek {
+		*d = slidingwindow.NewDecision(0, statuses...)
+		return 0
+	}
+	for i := range statuses {
+		statuses[i].RetryAfter = 0
+		take(&statuses[i], granted(req, i, units), wait, id)
+	}
+	*d = slidingwindow.NewDecision(0, statuses...)
+	d.Delay = wait
+	return units
 }
 
-func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, status *slidingwindow.Status) {
+// granted is what an allowed request takes of its i-th limit.
+func granted(req *slidingwindow.Request, i int, units int64) int64 {
+	if req.Costs != nil {
+		return req.Costs[i]
+	}
+	return units
+}
+
+func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLine bool, status *slidingwindow.Status) {
 	window := int64(limit.Window)
 	log := subj.find(limit.Name, now)
 	view := log.view(now, window)
@@ -99,38 +122,48 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, stat
 		status.ResetAfter = time.Duration(log.at(view.first) + window - now)
 	}
 	switch need := view.used + cost - limit.Max; {
+	case cost == 0:
 	case cost > limit.Max:
 		status.RetryAfter = limit.Window
 	case need > 0:
 		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
 	}
-}
-
-// take makes the status that of after the units were taken.
-func take(s *slidingwindow.Status, granted, id int64) {
-	s.Remaining -= granted
-	s.Receipt = id
-	// The hit comes first if there is no other, or all others are ahead of the clock.
-	if s.ResetAfter == 0 || s.ResetAfter > s.Limit.Window {
-		s.ResetAfter = s.Limit.Window
+	if inLine && cost > 0 && view.first < log.size() { // behind the last
+		status.RetryAfter = max(status.RetryAfter, time.Duration(log.at(log.len-1)-now))
 	}
 }
 
-func (s *shard) refund(key, limitName string, id int64) {
+// take makes the status that of after the units were taken, for a time so far ahead.
+func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64) {
+	if granted == 0 {
+		return
+	}
+	s.Granted = granted
+	s.Remaining = max(0, s.Remaining-granted)
+	s.Receipt = id
+	// The hit comes first if there is no other, or all others are further ahead of the clock.
+	if leaves := ahead + s.Limit.Window; s.ResetAfter == 0 || s.ResetAfter > leaves {
+		s.ResetAfter = leaves
+	}
+}
+
+func (s *shard) settle(key, limitName string, id, units int64) {
 	subj := s.subjects[key]
 	if subj == nil {
 		return
 	}
-	removed := false
+	fewer := false
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
-		removed = removed || log.name == limitName && log.remove(id)
+		if log.name == limitName {
+			fewer = log.settle(id, units)
+		}
 		return log.len == 0
 	})
 	if len(subj.logs) == 0 {
 		s.remove(subj)
 		return
 	}
-	if removed && subj.refusedIndex != notRefused {
+	if fewer && subj.refusedIndex != notRefused {
 		// It may come back now. If another limit refuses it still, that will protect it again.
 		heap.Remove(&s.refused, subj.refusedIndex)
 		s.enlist(subj)
@@ -246,16 +279,20 @@ func (subj *subject) find(name string, now int64) *memoryLog {
 
 // add logs units of each limit, and forgets the logs that are gone: one key may meet any
 // number of limits over time.
-func (subj *subject) add(limits []slidingwindow.Limit, units, now, id int64) {
+func (subj *subject) add(req *slidingwindow.Request, units, now, at, id int64) {
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool { return log.gone(now) })
-	for i := range limits {
-		limit := &limits[i]
+	for i := range req.Limits {
+		units := granted(req, i, units)
+		if units == 0 {
+			continue
+		}
+		limit := &req.Limits[i]
 		log := subj.find(limit.Name, now)
 		if log == nil {
 			log = &memoryLog{name: limit.Name}
 			subj.logs = append(subj.logs, log)
 		}
-		log.add(now, int64(limit.Window), units, id)
+		log.add(now, at, int64(limit.Window), units, id)
 	}
 }
 

@@ -96,16 +96,22 @@ func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingw
 	return d, nil
 }
 
-// Refund implements [slidingwindow.Store].
-func (s *Store) Refund(ctx context.Context, key string, d slidingwindow.Decision) error {
+// Settle implements [slidingwindow.Store].
+func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	if ctx.Err() != nil {
 		return slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	for _, status := range d.Statuses() {
-		shard.refund(key, status.Limit.Name, status.Receipt)
+	for i, status := range d.Statuses() {
+		var anew int64
+		if units != nil {
+			anew = units[i]
+		}
+		if status.Receipt != 0 && anew != status.Granted {
+			shard.settle(key, status.Limit.Name, status.Receipt, anew)
+		}
 	}
 	return nil
 }

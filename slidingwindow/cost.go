@@ -1,0 +1,88 @@
+package slidingwindow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Cost is how many units a call takes of each limit, by the limit's Name: 0 or more. A limit
+// that is not named costs 0.
+type Cost map[string]int64
+
+// AllowCost takes a cost of its own from each limit, all of it or nothing: of an LLM gateway, 1
+// of "requests" and 1,200 of "tokens". A limit with a cost of 0 refuses nothing; its status
+// is told all the same. What was taken of each is Status.Granted of [Decision.Statuses].
+//
+// A negative cost, the name of no limit, and a cost of nothing at all give [ErrInvalidCost]; a
+// cost above the limit's Max gives [ErrCostExceedsLimit], as in AllowN: take the smaller of
+// the two if the cost is an estimate. Nothing is then taken. The other errors are those of AllowN.
+func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decision, error) {
+	if l.store == nil {
+		return Decision{}, errNotMade
+	}
+	costs, err := cost.of(l.limits)
+	if err != nil {
+		return Decision{}, err
+	}
+	if slices.Max(costs) == 0 {
+		return Decision{}, fmt.Errorf("%w: nothing is asked of any limit; allowed: 1 or more units of one of %s (Peek asks without taking any)",
+			ErrInvalidCost, quotedNames(l.limits))
+	}
+	for i, n := range costs {
+		if err := l.limits[i].checkUnits(n); err != nil {
+			return Decision{}, err
+		}
+	}
+	req := Request{Key: key, Limits: l.limits, Costs: costs}
+	if slices.Min(costs) == slices.Max(costs) {
+		req.Cost, req.Costs = costs[0], nil // as AllowN
+	}
+	return l.take(ctx, req)
+}
+
+// of returns the units of each limit.
+func (c Cost) of(limits []Limit) ([]int64, error) {
+	costs := make([]int64, len(limits))
+	var errs []error
+	named := 0
+	for i := range limits {
+		n, ok := c[limits[i].Name]
+		if ok {
+			named++
+		}
+		if n < 0 || n > maxUnits {
+			errs = append(errs, fmt.Errorf("%w: %d units of limit %q; allowed: 0 to %d", ErrInvalidCost, n, limits[i].Name, int64(maxUnits)))
+			continue
+		}
+		costs[i] = n
+	}
+	if named < len(c) {
+		errs = append(errs, c.unknown(limits))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return costs, nil
+}
+
+// unknown is the error of a cost that names what is no limit.
+func (c Cost) unknown(limits []Limit) error {
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if !slices.ContainsFunc(limits, func(l Limit) bool { return l.Name == name }) {
+			return fmt.Errorf("%w: no limit is named %s; allowed: %s", ErrInvalidCost, quoteShort(name), quotedNames(limits))
+		}
+	}
+	return nil
+}
+
+func quotedNames(limits []Limit) string {
+	names := make([]string, len(limits))
+	for i := range limits {
+		names[i] = quoteShort(limits[i].Name)
+	}
+	return strings.Join(names, ", ")
+}
