@@ -13,7 +13,7 @@ import (
 // Where README and docs say what to do about a warning.
 const (
 	helpProxy = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/proxies.md"
-	helpTwice = "https://github.com/seed-e8747a6b/ratelimit#name-your-limits"
+	helpTwice = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#name-your-limits"
 	helpCORS  = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#cors"
 
 	helpShadow   = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#watch-it-try-it-switch-it-off"
