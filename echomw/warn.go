@@ -10,7 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Where README and docs say what to do about a warning.
+// Where the documentation says what to do about a warning.
 const (
 	helpProxy = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/proxies.md"
 	helpTwice = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#name-your-limits"
