@@ -118,6 +118,31 @@ func TestPromise8_OneBadCallOfABatchFailsAlone(t *testing.T) {
 	assert.Zero(t, exists, "nothing was taken from the limit that could be read")
 }
 
+// A Redis without memory refuses the writes of a batch, but what only reads is answered.
+func TestPromise8_OutOfMemoryFailsNoRefusalOfTheBatch(t *testing.T) {
+	t.Parallel()
+	client := privateServer(t)
+	h, _ := redisHarness(t, client)
+	store := h.Store.(*slidingwindow.RedisStore)
+	limits := []slidingwindow.Limit{slidingwindow.PerMinute(5)}
+	request := func(key string, cost int64) slidingwindow.Request {
+		return slidingwindow.Request{Key: key, Limits: limits, Cost: cost}
+	}
+	_, errs := store.DecideTogether(t.Context(), request("full", 5), request("ones", 1), request("dear", 3))
+	require.Equal(t, make([]error, 3), errs)
+	require.NoError(t, do(t, client, "CONFIG", "SET", "maxmemory", "1").Error())
+	for name, write := range map[string]slidingwindow.Request{
+		"a new log": request("new", 1), "a log of ones": request("ones", 1), "a log of dearer calls": request("dear", 1),
+		"a first dearer call": request("ones", 2),
+	} {
+		got, errs := store.DecideTogether(t.Context(), write, request("full", 1))
+		require.ErrorIs(t, errs[0], slidingwindow.ErrStoreUnavailable, name)
+		require.ErrorContains(t, errs[0], "OOM", name)
+		require.NoError(t, errs[1], name)
+		assert.Equal(t, slidingwindow.ReasonLimited, got[1].Reason, name)
+	}
+}
+
 // What is no log is neither written to nor trimmed, and what a call would take from its
 // other limits stays.
 func TestPromise8_ForeignSetsAreLeftAlone(t *testing.T) {

@@ -10,19 +10,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
-
-func BenchmarkMemoryStore(b *testing.B) {
-	for name, limit := range map[string]slidingwindow.Limit{
-		"allowed": {Name: "allowed", Max: 1000, Window: time.Millisecond},
-		"refused": {Name: "refused", Max: 1, Window: time.Hour},
-	} {
-		b.Run(name, func(b *testing.B) {
-			benchmark(b, newLimiter(b, newMemoryStore(b, memory.Config{}), limit))
-		})
-	}
-}
 
 func BenchmarkRedisStore(b *testing.B) {
 	client := redistest.Client(b)

@@ -83,9 +83,9 @@ type Status struct {
 // NewDecision makes the Decision of a [Store] from the status of each limit, in the
 // limiter's order, and the units that were taken. The call is allowed if no status
 // has a RetryAfter. It copies statuses; with one status it allocates nothing.
-func NewDecision(granted int64, statuses ...Status) Decision {
+func NewDecision(granted int64, statuses ...Status) (d Decision) {
 	if len(statuses) == 0 {
-		return Decision{}
+		return d
 	}
 	binding := &statuses[0]
 	for i := range statuses {
@@ -93,7 +93,7 @@ func NewDecision(granted int64, statuses ...Status) Decision {
 			binding = &statuses[i]
 		}
 	}
-	d := binding.decision(granted)
+	binding.decide(&d, granted)
 	if len(statuses) > 1 {
 		d.statuses = slices.Clone(statuses)
 	}
@@ -112,8 +112,8 @@ func (d Decision) Statuses() []Status {
 	return []Status{{Limit: d.Limit, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
 }
 
-// decision is the Decision of a limiter that has this limit only.
-func (s *Status) decision(granted int64) (d Decision) {
+// decide makes d, which is zero, the Decision of a limiter that has this limit only.
+func (s *Status) decide(d *Decision, granted int64) {
 	d.Allowed, d.Reason = s.RetryAfter == 0, ReasonAllowed
 	if !d.Allowed {
 		d.Reason = ReasonLimited
@@ -124,7 +124,6 @@ func (s *Status) decision(granted int64) (d Decision) {
 	d.RetryAfter = s.RetryAfter
 	d.ResetAfter = s.ResetAfter
 	d.receipt = s.Receipt
-	return d
 }
 
 // setReceipt replaces the receipt of one limit.

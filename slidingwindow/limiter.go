@@ -109,23 +109,25 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // A store that cannot decide gives [ErrStoreUnavailable] or [ErrForeignData]. When
 // ctx ends first, the error is that of ctx, and whether the units were taken is then
 // not known.
-func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
+func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, err error) {
 	if n < 1 {
-		return Decision{}, fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
+		return d, fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
 	}
 	for i := range l.limits {
 		if limit := &l.limits[i]; n > limit.Max && limit.Max > 0 {
-			return Decision{}, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
+			return d, fmt.Errorf("%w: %d units asked of limit %q; allowed: at most its Max of %d", ErrCostExceedsLimit, n, limit.Name, limit.Max)
 		}
 	}
-	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: n})
+	err = l.take(ctx, &Request{Key: key, Limits: l.limits, Cost: n}, &d)
+	return d, err
 }
 
 // Peek tells what Allow would answer, and takes nothing. Its errors are those of
 // AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
 // again until the store's timeout, where AllowN fails at once.
-func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
-	return l.take(ctx, Request{Key: key, Limits: l.limits, Cost: 1, Peek: true})
+func (l *Limiter) Peek(ctx context.Context, key string) (d Decision, err error) {
+	err = l.take(ctx, &Request{Key: key, Limits: l.limits, Cost: 1, Peek: true}, &d)
+	return d, err
 }
 
 // Refund gives back exactly the units that the call of d took from key, as if that call
@@ -175,24 +177,28 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	return l.store.Reset(ctx, boundKey(key), l.limits)
 }
 
-func (l *Limiter) take(ctx context.Context, req Request) (Decision, error) {
+// take sets d, which is zero, unless there is an error. It returns no Decision because to copy
+// one costs as much as to find a key in memory.
+func (l *Limiter) take(ctx context.Context, req *Request, d *Decision) error {
 	if req.Key == "" {
-		return Decision{}, errEmptyKey
+		return errEmptyKey
 	}
 	if l.store == nil {
-		return Decision{}, errNotMade
+		return errNotMade
 	}
 	if !l.Enabled() {
-		return Decision{Allowed: true, Reason: ReasonDisabled}, nil
+		d.Allowed, d.Reason = true, ReasonDisabled
+		return nil
 	}
 	req.Key = boundKey(req.Key)
-	d, err := l.store.Take(ctx, req)
+	taken, err := l.store.Take(ctx, *req)
 	if err != nil {
-		return Decision{}, err
+		return err
 	}
+	*d = taken
 	d.takenFrom(req.Key)
 	if !d.Allowed && l.Shadow() {
 		d.Allowed, d.Reason = true, ReasonShadow
 	}
-	return d, nil
+	return nil
 }

@@ -109,8 +109,8 @@ type RedisConfig struct {
 // gives one again to the same call of the same key without a command, with [ReasonCached] and
 // the RetryAfter that is left. The first time it asks once more (ReasonLimited), through the
 // client-side cache of rueidis (Client.DoCache): Redis then tells the client of each write to
-// that log. So a Reset or a Refund reopens the key at once in its own process, and in another
-// within a millisecond of the word of Redis. How long a refusal stands is counted on the
+// that log. So a Reset or a Refund has reopened the key in its own process when it returns, and
+// in another within a millisecond of the word of Redis. How long a refusal stands is counted on the
 // process's monotonic clock, from before Redis was asked. After 10 seconds Redis is asked again:
 // its clock may have leapt forward, or its word been lost. Of several limits, Redis tells of the
 // one that refused; what the Decision says of the others may be 10 seconds old. Peek always asks.

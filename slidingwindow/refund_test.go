@@ -136,6 +136,32 @@ func TestPromise8_RefundOfAKeyThatIsNoLongerALogIsATypedError(t *testing.T) {
 	assert.ErrorIs(t, l.Refund(t.Context(), "k", d), slidingwindow.ErrForeignData)
 }
 
+// What took the log's place may have a member that is the entry's.
+func TestPromise8_RefundLeavesForeignSetsAlone(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	l, prefix := newRedisLimiter(t, client, slidingwindow.PerMinute(10))
+	d, err := l.Allow(t.Context(), "k")
+	require.NoError(t, err)
+	log := slidingwindow.RedisKey(prefix, "k", "10-per-1m")
+	entry, err := do(t, client, "ZRANGE", log, "1", "1", "WITHSCORES").AsZScores()
+	require.NoError(t, err)
+	for name, first := range map[string]string{
+		"no header":         "ada",
+		"a header's length": strings.Repeat("h", 25),
+		"a header's mark":   "log1 is a book",
+	} {
+		require.NoError(t, do(t, client, "DEL", log).Error())
+		require.NoError(t, do(t, client, "ZADD", log, "-1", first, "5", entry[0].Member, "6", "bob").Error())
+		before, err := do(t, client, "DUMP", log).ToString()
+		require.NoError(t, err)
+		assert.ErrorIs(t, l.Refund(t.Context(), "k", d), slidingwindow.ErrForeignData, name)
+		after, err := do(t, client, "DUMP", log).ToString()
+		require.NoError(t, err)
+		assert.True(t, before == after, name)
+	}
+}
+
 // A program that moves from one store to another, or falls back on one, may refund in the
 // new store what it took from the old.
 func TestDecisionOfAnotherStoreRefundsNothing(t *testing.T) {

@@ -53,9 +53,9 @@ func appendMessage(b []byte, value any) []byte {
 func questions() []joined {
 	one, two := []Limit{PerMinute(5)}, []Limit{PerMinute(5), PerHour(9)}
 	return join(nil, []*call{
-		&call{key: "a", limits: one, cost: 1},
-		&call{key: "b", limits: one, cost: 2}, &call{key: "b", limits: one, cost: 2},
-		&call{key: "c", limits: two, cost: 1},
+		{key: "a", limits: one, cost: 1},
+		{key: "b", limits: one, cost: 2}, {key: "b", limits: one, cost: 2},
+		{key: "c", limits: two, cost: 1},
 	})
 }
 

@@ -147,10 +147,10 @@ func TestScriptGivesWaitersPlacesInTime(t *testing.T) {
 	s := newScripts(t)
 	limit := asked{name: "x", max: 2, window: time.Minute, cost: 1}
 	began := s.now
-	for i, want := range []time.Duration{0, 1, 60_000_000, 60_000_001, 120_000_000} {
+	for i, want := range []time.Duration{0, time.Microsecond, time.Minute, time.Minute + time.Microsecond, 2 * time.Minute} {
 		r := s.decide('w', 2*time.Minute, 1, limit)
 		require.EqualValues(t, 1, r.granted, i)
-		require.Equal(t, want*time.Microsecond, r.at[0].Sub(began), i)
+		require.Equal(t, want, r.at[0].Sub(began), i)
 	}
 	r := s.decide('w', 2*time.Minute, 1, limit)
 	assert.Zero(t, r.granted, "the next place is two minutes and a microsecond ahead")

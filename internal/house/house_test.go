@@ -123,7 +123,8 @@ func wallAgainst(dir, path string) string {
 		}
 	}
 	for _, library := range []string{
-		"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid", "github.com/joho/godotenv",
+		"testing", "github.com/stretchr/testify", "github.com/testcontainers", "pgregory.net/rapid",
+		"github.com/joho/godotenv", "github.com/anishathalye/porcupine",
 	} {
 		if within(path, library) {
 			return library + " is for tests"

@@ -60,10 +60,11 @@ func (l *memoryLog) view(now, window int64) view {
 		return view{}
 	}
 	cutoff := now - window
-	first := 0
-	if l.at(0) <= cutoff {
-		first = sort.Search(l.len, func(i int) bool { return l.at(i) > cutoff })
+	left, end := 0, 0 // few have left since the last call, most often
+	for end < l.len && l.at(end) <= cutoff {
+		left, end = end+1, 2*end+1
 	}
+	first := left + sort.Search(min(end, l.len)-left, func(i int) bool { return l.at(left+i) > cutoff })
 	return view{first: first, used: l.sumBefore(l.len) - l.sumBefore(first)}
 }
 
@@ -77,7 +78,8 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 // add logs units. A call of the longest window that is in use forgets what has left it: a
 // shorter one must not, as the longer still counts it.
 func (l *memoryLog) add(now, window, units, id int64) {
-	if window > l.keep || now > l.till {
+	anew := window > l.keep || now > l.till
+	if anew {
 		l.keep = max(l.next, window)
 		l.next, l.till = window, now+l.keep
 	}
@@ -85,7 +87,12 @@ func (l *memoryLog) add(now, window, units, id int64) {
 	if window == l.keep {
 		l.forget(l.view(now, window).first)
 	}
-	l.fit()
+	switch size := len(l.ring); {
+	case l.len == size:
+		l.resize(max(minRing, 2*size))
+	case anew && size > minRing && l.len < size/8:
+		l.resize(size / 2) // of a burst long gone; once a window, as a short pause is none
+	}
 	l.rebase()
 	i := l.len
 	l.len++
@@ -126,17 +133,7 @@ func (l *memoryLog) remove(id int64) bool {
 	return true
 }
 
-// fit makes room for one entry more, and gives back the memory of a burst long gone.
-func (l *memoryLog) fit() {
-	size := len(l.ring)
-	switch {
-	case l.len == size:
-		size = max(minRing, 2*size)
-	case size > minRing && l.len < size/8:
-		size /= 2
-	default:
-		return
-	}
+func (l *memoryLog) resize(size int) {
 	ring := make([]entry, size)
 	for i := range l.len {
 		ring[i] = *l.entry(i)

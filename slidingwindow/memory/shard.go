@@ -46,11 +46,11 @@ func (s *shard) init(maxKeys int) {
 	s.lastID = rand.Int64N(math.MaxInt64 / 2)
 }
 
-// take decides.
-func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decision {
+// take decides. To hand pointers down is worth it here: a Decision is long to copy.
+func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Decision) {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
-	d := judge(subj, req, now, id)
+	judge(subj, req, now, id, d)
 	switch {
 	case req.Peek:
 	case d.Allowed:
@@ -65,30 +65,29 @@ func (s *shard) take(req *slidingwindow.Request, now int64) slidingwindow.Decisi
 		subj.used = now
 		s.refuse(subj, now+int64(d.RetryAfter))
 	}
-	return d
 }
 
-// judge decides without changing anything; the Decision is what it will be after the
-// units are taken, under that id. subj may be nil.
-func judge(subj *subject, req *slidingwindow.Request, now, id int64) slidingwindow.Decision {
+// judge decides without changing the subject, which may be nil; the Decision is what it will
+// be after the units are taken, under that id.
+func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingwindow.Decision) {
 	var few [4]slidingwindow.Status // so many limits need no allocation
-	statuses := few[:0]
+	statuses := few[:min(len(req.Limits), len(few))]
 	if len(req.Limits) > len(few) {
-		statuses = make([]slidingwindow.Status, 0, len(req.Limits))
+		statuses = make([]slidingwindow.Status, len(req.Limits))
 	}
 	allowed := true
 	for i := range req.Limits {
-		statuses = append(statuses, slidingwindow.Status{})
 		judgeLimit(subj, &req.Limits[i], req.Cost, now, &statuses[i])
 		allowed = allowed && statuses[i].RetryAfter == 0
 	}
-	if !allowed || req.Peek {
-		return slidingwindow.NewDecision(0, statuses...)
+	granted := int64(0)
+	if allowed && !req.Peek {
+		granted = req.Cost
+		for i := range statuses {
+			take(&statuses[i], granted, id)
+		}
 	}
-	for i := range statuses {
-		take(&statuses[i], req.Cost, id)
-	}
-	return slidingwindow.NewDecision(req.Cost, statuses...)
+	*d = slidingwindow.NewDecision(granted, statuses...)
 }
 
 func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, status *slidingwindow.Status) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -84,14 +85,15 @@ func monotonicClock() func() int64 {
 }
 
 // Take implements [slidingwindow.Store].
-func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingwindow.Decision, err error) {
 	if ctx.Err() != nil {
-		return slidingwindow.Decision{}, slidingwindow.ContextEnded(ctx)
+		return d, slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(req.Key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	return shard.take(&req, s.now()), nil
+	shard.take(&req, s.now(), &d)
+	return d, nil
 }
 
 // Refund implements [slidingwindow.Store].
@@ -121,5 +123,6 @@ func (s *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Li
 }
 
 func (s *Store) shardOf(key string) *shard {
-	return &s.shards[maphash.String(s.seed, key)%uint64(len(s.shards))]
+	shard, _ := bits.Mul64(maphash.String(s.seed, key), uint64(len(s.shards)))
+	return &s.shards[shard]
 }

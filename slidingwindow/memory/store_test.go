@@ -330,3 +330,15 @@ func TestMemoryStoreAllocatesNothingPerDecision(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = refused.Allow(ctx, "k") }))
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = refused.Peek(ctx, "k") }))
 }
+
+func TestPauseCostsALogLittleOfItsRoom(t *testing.T) {
+	clock := newClock()
+	l := newLimiter(t, newMemoryStore(t, memory.Config{Clock: clock.Now}), slidingwindow.PerSecond(100))
+	ctx := t.Context()
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		for range 100 {
+			_, _ = l.Allow(ctx, "k")
+		}
+		clock.Advance(1500 * time.Millisecond)
+	}), 2.0, "smaller once, and as large again")
+}
