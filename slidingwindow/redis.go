@@ -61,7 +61,8 @@ type RedisConfig struct {
 //
 // # Batches
 //
-// A lone call goes at once, in its caller's goroutine. Calls that are made at the same time in
+// A lone call goes at once, in its caller's goroutine (without package redisconn only if its
+// context cannot end: else the caller could not leave). Calls that are made at the same time in
 // one process share a command: while batches are under way the next one gathers, and is
 // decided in the order in which its calls came. No call waits for a timer. How many batches are
 // under way follows the network (see RedisConfig.BatchesInFlight). In a Cluster a
