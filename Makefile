@@ -24,7 +24,7 @@ BENCHMARK := internal/benchmark
 
 .PHONY: help
 help: ## list these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # The programs are built and then run by themselves, not by "go run", which passes no
 # signal on: Ctrl-C and kill must reach them, so that nothing stays behind.
@@ -107,7 +107,7 @@ bench-check: ## check and test what make bench runs
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow ./echomw
+	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow/... ./echomw
 
 .PHONY: fmt
 fmt: ## format the code

@@ -10,14 +10,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Where README says what to do about a warning.
+// Where the documentation says what to do about a warning.
 const (
 	helpProxy = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/proxies.md"
-	helpTwice = "https://github.com/seed-e8747a6b/ratelimit#name-your-limits"
-	helpCORS  = "https://github.com/seed-e8747a6b/ratelimit#cors"
+	helpTwice = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#name-your-limits"
+	helpCORS  = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#cors"
 
-	helpShadow   = "https://github.com/seed-e8747a6b/ratelimit#watch-it-try-it-switch-it-off"
-	helpRefusals = "https://github.com/seed-e8747a6b/ratelimit#refusals"
+	helpShadow   = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#watch-it-try-it-switch-it-off"
+	helpRefusals = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/echo.md#refusals"
 )
 
 // once is a warning that is given once.

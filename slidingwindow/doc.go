@@ -25,17 +25,18 @@
 //
 // [RedisStore] shares one log between all processes: a sorted set in Redis, read
 // and written by one Lua script in one round trip, on the clock of the Redis
-// server. The Store of package memory keeps the same promises within one process.
+// server. The Store of package memory keeps the same promises within one process. That of
+// package guard says what becomes of calls while another store is unavailable.
 //
 // # Clocks
 //
 // A store decides on its own clock (Redis's TIME, or the process's monotonic
-// clock), never on the caller's, so instances whose clocks differ agree. The time
-// of a log never runs backwards: if the store's clock does, a call is judged and
-// logged at the time of the key's newest hit until the clock has caught up. A key
-// then stays refused longer than its window by no more than the step, and by less if
-// that is more than a window, because a log is gone two windows after its last
-// allowed call. A clock that leaps forward ages the log by that leap.
+// clock), never on the caller's, so instances whose clocks differ agree. A hit may lie ahead
+// of the clock: if that was set back, or if its microsecond was taken and Redis wrote it one
+// microsecond later. Such a hit counts for every call, and leaves one Window after its own time; others
+// leave in their own time. So if the clock is set back, Max still holds, and a key stays refused
+// longer than its window by no more than the step. A clock that leaps forward ages the log by
+// that leap.
 //
 // # Failures
 //

@@ -52,7 +52,8 @@ var (
 	ErrCallRejected = errors.New("slidingwindow: the store rejects this call")
 
 	// ErrForeignData means that Redis holds something under the key of a log that
-	// is not a log, so that only this key cannot be decided. Delete that key, call
+	// is not a log, or is one of another format, as versions before v0.1.0 wrote. Only this
+	// key cannot be decided. Delete it, wait until the log expires (two windows), call
 	// [Limiter.Reset], or choose another [RedisConfig].Prefix.
 	ErrForeignData = errors.New("slidingwindow: the key holds something that is not a log of this package")
 )

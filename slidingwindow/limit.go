@@ -35,7 +35,7 @@ type Limit struct {
 
 	// Max is how many units are allowed in any Window: 0 to 999,999,999,999,999.
 	// 0 refuses every call. A store keeps one entry for each allowed call of the
-	// last Window, so a log holds at most Max entries.
+	// last Window, so a log holds at most Max of them.
 	Max int64
 
 	// Window is how long a unit counts after it was allowed: 1ms to 87600h (ten

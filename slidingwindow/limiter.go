@@ -9,9 +9,9 @@ import (
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
-// store's, and one round trip to Redis; two if Redis does not know the script yet, and none
-// for a refusal that [RedisStore] knows to stand. A place in line that is given back takes one
-// more. All methods are safe for concurrent use.
+// store's, and mostly one round trip to Redis: one more if Redis does not know the script yet or
+// a Cluster has moved the key, or to give a place in line back, and none for a refusal that
+// [RedisStore] knows to stand. All methods are safe for concurrent use.
 type Limiter struct {
 	store    Store
 	limits   []Limit

@@ -61,12 +61,15 @@ type RedisConfig struct {
 //
 // # Batches
 //
-// A lone call goes at once, in its caller's goroutine. Calls that are made at the same time in
+// A lone call goes at once, in its caller's goroutine (without package redisconn only if its
+// context cannot end: else the caller could not leave). Calls that are made at the same time in
 // one process share a command: while batches are under way the next one gathers, and is
-// decided in the order in which its calls came. No call waits for a timer. In a Cluster a
-// batch is of one node, with a command for each key. Each call has its own answer or error. One
+// decided in the order in which its calls came. No call waits for a timer. How many batches are
+// under way follows the network (see RedisConfig.BatchesInFlight). In a Cluster a
+// batch is of one node, with a command for each key, and these go out together. Each call has its own answer or error. One
 // whose context ends leaves at once; if it was not sent yet it takes nothing. Behind a proxy that
-// shards keys, [RedisStore.Check] ends the sharing of commands between keys.
+// shards keys, [RedisStore.Check] ends the sharing of commands between keys. Peeks, refunds and
+// resets are not in batches. A few at a time have a connection each, and others share one.
 //
 // While a slot of a Cluster is moved to another node, calls of one limit go on, and what they
 // count moves as well. Several logs of a key can be in two places: such a call is tried
@@ -88,7 +91,7 @@ type RedisConfig struct {
 // # Logs
 //
 // A log is one sorted set, with one entry for each allowed call of the last window and one
-// more for the whole: about 20 bytes each up to 127 calls (the server's
+// more, the header, for the whole. Hits of one microsecond are written one microsecond apart. It takes about 20 bytes each up to 127 calls (the server's
 // zset-max-listpack-entries less one), 22 if the call took several units, and about 113 bytes
 // each beyond. It expires by itself, at most two windows after the last allowed call: its
 // time to live is set once a window. What a call costs Redis hardly grows with the log, unless
@@ -158,6 +161,10 @@ var _ Store = (*RedisStore)(nil)
 //     the others, which rueidis makes anew only when they are not in use.)
 //   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
 //     connection, of 1 MiB by default.
+//
+// AlwaysPipelining is not needed. Do not set DisableAutoPipelining: rueidis v1.0.79 panics with it
+// when a Cluster moves a slot under its client-side cache. Do not set BlockingPoolCleanup: it can
+// hold up all calls for seconds while Redis hangs.
 func NewRedisStore(client rueidis.Client, config RedisConfig) (*RedisStore, error) {
 	return newRedisStore(client, config, decideScript, refundScript)
 }

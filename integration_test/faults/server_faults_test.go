@@ -144,7 +144,7 @@ func TestReadOnly(t *testing.T) {
 	assert.Zero(t, r.Admitted)
 }
 
-// A Redis that evicts logs forgets them, and tells nobody: so the README asks for
+// A Redis that evicts logs forgets them, and tells nobody: so docs/production.md asks for
 // noeviction. This measures what happens else.
 func TestEviction(t *testing.T) {
 	s := startServer(t, "--maxmemory-policy", "allkeys-lru")

@@ -148,7 +148,7 @@ func (t *rows) print(w io.Writer) error {
 	return columnsOf.Flush()
 }
 
-// markdown writes the table as the README has it.
+// markdown writes the table as docs/failures.md has it.
 func (t *rows) markdown(w io.Writer) error {
 	var text strings.Builder
 	for i, cells := range t.lines() {

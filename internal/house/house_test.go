@@ -251,21 +251,42 @@ func TestReadmesFirstCodeIsTheQuickstart(t *testing.T) {
 	assert.Equal(t, "package main\n"+withoutDoc, string(block[1]))
 }
 
-// Links to files of the repository, in all of its documents.
+// Links to files of the repository, and to their headings, in all of its documents.
 func TestDocumentsLinkToFilesThatExist(t *testing.T) {
 	t.Parallel()
-	documents, err := filepath.Glob(filepath.Join(root, "*.md"))
-	require.NoError(t, err)
-	require.NotEmpty(t, documents)
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, document := range documents {
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^):]*))?\)`)
+	links := 0
+	for _, document := range documents(t) {
 		content, err := os.ReadFile(document)
 		require.NoError(t, err)
 		for _, match := range link.FindAllStringSubmatch(string(content), -1) {
-			_, err := os.Stat(filepath.Join(root, match[1]))
-			assert.NoError(t, err, "%s links to %s", filepath.Base(document), match[1])
+			links++
+			target, heading := document, match[2]
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(document), match[1])
+			}
+			_, err := os.Stat(target)
+			assert.NoError(t, err, "%s links to %s", document, match[1])
+			if heading != "" {
+				text, err := os.ReadFile(target)
+				require.NoError(t, err)
+				assert.Contains(t, anchors(string(text)), heading, "a heading of %s that %s links to", match[1], document)
+			}
 		}
 	}
+	assert.Greater(t, links, 50, "the links are written as this test looks for them")
+}
+
+func documents(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, paths, pattern)
+		found = append(found, paths...)
+	}
+	return found
 }
 
 func TestNoReplaceInGoMod(t *testing.T) {

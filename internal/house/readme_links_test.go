@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,38 +34,37 @@ func TestAnchorsAreThoseOfGitHub(t *testing.T) {
 		anchors("# Title\n\n```sh\n# a comment\n```\n### A Max of 0\n## See it, test it\n#### `KeyByIP`: its use \nno # heading\n"))
 }
 
-// Warnings tell where README says what to do about them.
-func TestLinksIntoTheReadmeLeadToAHeading(t *testing.T) {
+// Warnings tell where README and the pages of docs say what to do about them.
+func TestLinksOfWarningsLeadToAHeading(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	headings := anchors(string(readme))
-
 	links := 0
-	link := regexp.MustCompile(regexp.QuoteMeta("https://"+module+"#") + `([\w-]*)`)
+	link := regexp.MustCompile(regexp.QuoteMeta("https://"+module) + `(?:/blob/main/([\w./-]+\.md))?(?:#([\w-]+))?"`)
 	for _, files := range goFiles(t) {
 		for _, file := range files {
 			source, err := os.ReadFile(filepath.Join(root, file))
 			require.NoError(t, err)
 			for _, match := range link.FindAllStringSubmatch(string(source), -1) {
+				if match[1] == "" && match[2] == "" {
+					continue
+				}
 				links++
-				assert.Contains(t, headings, match[1], "a heading of README that %s links to", file)
+				page, err := os.ReadFile(filepath.Join(root, cmp.Or(match[1], "README.md")))
+				require.NoError(t, err, "%s links to it", file)
+				if match[2] != "" {
+					assert.Contains(t, anchors(string(page)), match[2], "a heading of %s that %s links to", match[1], file)
+				}
 			}
 		}
 	}
 	assert.Greater(t, links, 3, "the links are written as this test looks for them")
-
-	for _, match := range regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(string(readme), -1) {
-		assert.Contains(t, headings, match[1], "a heading of README that README links to")
-	}
 }
 
 // A script cannot read a field that the recipe for CORS leaves out.
-func TestReadmeExposesTheFieldsOfEachFormat(t *testing.T) {
+func TestDocsExposeTheFieldsOfEachFormat(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "echo.md"))
 	require.NoError(t, err)
-	_, table, found := strings.Cut(string(readme), "| | `ExposeHeaders` |\n|---|---|\n")
+	_, table, found := strings.Cut(string(page), "| | `ExposeHeaders` |\n|---|---|\n")
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 

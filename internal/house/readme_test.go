@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { redistest.Main(m) }
 
 // The functions readme... of the files readme*_test.go are the code blocks of the README,
-// after the first, with what they need around them.
+// after the first, and those of two pages of docs, with what they need around them.
 
 func readmeLimits(ctx context.Context, store slidingwindow.Store) error {
 	limiter, err := slidingwindow.New(store,
@@ -170,6 +170,12 @@ func TestReadmesCodeIsTheTestedCode(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
+	text := string(readme)
+	for _, name := range []string{"echo.md", "configuration.md"} {
+		page, err := os.ReadFile(filepath.Join(root, "docs", name))
+		require.NoError(t, err)
+		text += string(page)
+	}
 	names, err := filepath.Glob("readme*_test.go")
 	require.NoError(t, err)
 	require.NotEmpty(t, names)
@@ -179,7 +185,7 @@ func TestReadmesCodeIsTheTestedCode(t *testing.T) {
 		require.NoError(t, err)
 		tested.WriteString(unindented(string(source)))
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1)
 	require.Len(t, blocks, 13)
 	for _, block := range blocks[1:] { // the first one is the quickstart
 		assert.True(t, strings.Contains(tested.String(), unindented(block[1])), "no test has this code:\n%s", block[1])

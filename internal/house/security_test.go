@@ -55,16 +55,3 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 		}
 	}
 }
-
-// The README's headings that SECURITY.md links to.
-func TestSecurityLinksLeadToAHeading(t *testing.T) {
-	t.Parallel()
-	content, err := os.ReadFile(filepath.Join(root, "SECURITY.md"))
-	require.NoError(t, err)
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	headings := anchors(string(readme))
-	for _, match := range regexp.MustCompile(`\(README\.md#([^)]*)\)`).FindAllStringSubmatch(string(content), -1) {
-		assert.Contains(t, headings, match[1])
-	}
-}

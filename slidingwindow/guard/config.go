@@ -45,7 +45,8 @@ type Config struct {
 
 	// Logger gets a record when an outage begins (Warn) and when it ends (Info), once each
 	// for each part of the store. It gets one more (Error) when Redis gives another reason
-	// meanwhile. nil stands for slog.Default() at that time.
+	// meanwhile. Rejected calls and a Max below Instances are told of at Warn, too. nil stands
+	// for slog.Default() at that time.
 	Logger *slog.Logger
 }
 

@@ -1,7 +1,7 @@
 // Package guard says what becomes of calls while a store of package slidingwindow is
 // unavailable, and keeps an outage from costing each call the store's timeout.
 //
-// It works over any [slidingwindow.Store], by what that interface says alone.
+// It works over any [slidingwindow.Store], by what that interface and [slidingwindow.Parted] say.
 package guard
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	help = "https://github.com/seed-e8747a6b/ratelimit#when-redis-fails"
+	help = "https://github.com/seed-e8747a6b/ratelimit/blob/main/docs/failures.md"
 
 	rejectedEvery = time.Minute
 

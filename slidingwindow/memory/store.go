@@ -44,7 +44,7 @@ type Config struct {
 // it was idle for two windows. Its methods never fail, except when the caller's context has
 // ended. A decision on one limit of a key in use allocates nothing.
 //
-// A log takes 24 bytes for each allowed call of the last window.
+// A log takes 24 bytes for each allowed call of the last window, and has room for more.
 type Store struct {
 	seed   maphash.Seed
 	shards []shard

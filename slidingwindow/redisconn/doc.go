@@ -28,6 +28,13 @@
 // does neither in its first second, so that a server that goes on refusing is dialled once a
 // second. Each connection judges for itself: in a Cluster only those of that node end.
 //
-// An old master that was not demoted refuses nothing. Bound the life of connections with
-// ClientOption.ConnLifetime, so that the client leaves it after that time.
+// An old master that was not demoted refuses nothing. Bound the life of connections, so that the
+// client leaves it after that time: ClientOption.ConnLifetime does for the connection that all
+// commands share, and slidingwindow.RedisConfig.ConnectionLifetime for those that a store uses one at a
+// time.
+//
+// # A connection that has ended meanwhile
+//
+// A command on a connection that the server has closed while it was not used, or that is too old,
+// fails with [ErrNotSent] before anything of it is sent. A slidingwindow.RedisStore sends it again on another one.
 package redisconn
