@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	// Toxiproxy leaves those of connections that broke while bytes were on their way.
 	const toxiproxy = "github.com/Shopify/toxiproxy/v2"
 	err := goleak.Find(
+		// rueidis closes the connections of nodes that a Cluster no longer has some seconds later.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
 		goleak.IgnoreAnyFunction(toxiproxy+"/toxics.(*ToxicStub).Run"),
 		goleak.IgnoreAnyFunction(toxiproxy+".(*ToxicLink).read"),
 		goleak.IgnoreAnyFunction(toxiproxy+".(*ToxicLink).write"),
