@@ -32,9 +32,13 @@ func TestACallOfAClusterTakesLittle(t *testing.T) {
 	}
 }
 
-// The first calls do not know the nodes of the Cluster yet.
+// The first calls do not know the nodes of the Cluster yet, which takes a round trip.
 func firstCallsShareCommands(t *testing.T, cluster *redisserver.Cluster) {
-	store, wire := wired(t, cluster.Addrs()[0], slidingwindow.RedisConfig{Timeout: patient, BatchesInFlight: 2})
+	detours := map[string]string{}
+	for _, addr := range cluster.Addrs() {
+		detours[addr] = startFar(t, addr, 2*time.Millisecond)
+	}
+	store, wire := wiredBy(t, &wire{detours: detours}, cluster.Addrs()[0], slidingwindow.RedisConfig{Timeout: patient, BatchesInFlight: 2})
 	l := newLimiter(t, store, slidingwindow.PerHour(much))
 	const keys = 10
 	dialed := wire.dialed()
@@ -121,6 +125,7 @@ func movedCallsNeedFewConnections(t *testing.T, cluster *redisserver.Cluster) {
 	giveSlots(t, cluster, cluster.Nodes[0], cluster.Nodes[1])
 	dialed := wire.dialed()
 	require.Empty(t, take("after"))
+	t.Logf("%d connections", wire.dialed()-dialed)
 	assert.LessOrEqual(t, wire.dialed()-dialed, few)
 	for i := range crowd {
 		require.EqualValues(t, 1, used(t, l, fmt.Sprint("after", i)), "call %d", i)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -16,12 +17,14 @@ import (
 func TestAnIdleConnectionEndsAtItsLifetime(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	store, _ := wired(t, server.Addr(), slidingwindow.RedisConfig{Timeout: patient, ConnectionLifetime: 300 * time.Millisecond, BatchesInFlight: 8, BatchSize: 1})
+	store, _ := wired(t, server.Addr(), slidingwindow.RedisConfig{Timeout: patient, ConnectionLifetime: 300 * time.Millisecond, BatchesInFlight: 8, BatchSize: 1},
+		func(o *rueidis.ClientOption) { o.Dialer.KeepAlive = time.Hour }) // the client's own PINGs would find them
 	l := newLimiter(t, store, slidingwindow.PerHour(much))
 	require.Empty(t, together(50, func(int) error {
 		_, err := l.Allow(context.Background(), "k")
 		return err
 	}))
+	require.Contains(t, command(t, server, "client", "list"), "cmd=evalsha")
 	require.Eventually(t, func() bool {
 		return !strings.Contains(command(t, server, "client", "list"), "cmd=evalsha")
 	}, patient, 20*time.Millisecond, "connections of calls are still there")

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,21 +29,24 @@ const (
 	much    = 1_000_000
 )
 
-// wire counts the connections that a client makes, and can hold replies back.
+// wire counts the connections that a client makes, and can hold replies back or lose one.
 type wire struct {
-	mu    sync.Mutex
-	dials map[string]int // by address
-	held  chan struct{}  // nil, or open while replies are held
-	delay time.Duration  // of connecting
+	mu      sync.Mutex
+	dials   int
+	held    chan struct{}     // nil, or open while replies are held
+	delay   time.Duration     // of connecting
+	detours map[string]string // addresses to use instead
+
+	losing atomic.Bool // the next reply is lost, and its connection ends
 }
 
 func (w *wire) dial(ctx context.Context, addr string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
 	w.mu.Lock()
-	if w.dials == nil {
-		w.dials = map[string]int{}
-	}
-	w.dials[addr]++
+	w.dials++
 	delay := w.delay
+	if detour := w.detours[addr]; detour != "" {
+		addr = detour
+	}
 	w.mu.Unlock()
 	time.Sleep(delay)
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -51,13 +57,10 @@ func (w *wire) dial(ctx context.Context, addr string, dialer *net.Dialer, _ *tls
 }
 
 // dialed is how many connections were made to all servers.
-func (w *wire) dialed() (n int) {
+func (w *wire) dialed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, dials := range w.dials {
-		n += dials
-	}
-	return n
+	return w.dials
 }
 
 // slow makes connecting slower.
@@ -94,14 +97,25 @@ func (c wiredConn) Read(b []byte) (int, error) {
 	if held != nil {
 		<-held
 	}
+	if err == nil && c.wire.losing.CompareAndSwap(true, false) {
+		_ = c.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
 	return n, err
 }
 
+// SyscallConn implements syscall.Conn, by which redisconn finds out whether a server has hung up.
+func (c wiredConn) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscall.Conn).SyscallConn() }
+
 // wired returns a store whose connections are counted.
-func wired(t *testing.T, addr string, config slidingwindow.RedisConfig) (*slidingwindow.RedisStore, *wire) {
+func wired(t *testing.T, addr string, config slidingwindow.RedisConfig, customize ...func(*rueidis.ClientOption)) (*slidingwindow.RedisStore, *wire) {
 	t.Helper()
-	w := &wire{}
-	client := redistest.Connect(t, "redis://"+addr, func(o *rueidis.ClientOption) { o.DialCtxFn = w.dial })
+	return wiredBy(t, &wire{}, addr, config, customize...)
+}
+
+func wiredBy(t *testing.T, w *wire, addr string, config slidingwindow.RedisConfig, customize ...func(*rueidis.ClientOption)) (*slidingwindow.RedisStore, *wire) {
+	t.Helper()
+	client := redistest.Connect(t, "redis://"+addr, append(customize, func(o *rueidis.ClientOption) { o.DialCtxFn = w.dial })...)
 	store, err := slidingwindow.NewRedisStore(client, config)
 	require.NoError(t, err)
 	t.Cleanup(store.Close)

@@ -19,6 +19,7 @@ const patience = 20 * time.Second
 func connect(t *testing.T, r *interrupt.Registry) (conn *interrupt.Conn, server net.Conn) {
 	t.Helper()
 	client, server := net.Pipe()
+	require.NoError(t, server.SetDeadline(time.Now().Add(patience)))
 	conn = r.Wrap(client)
 	t.Cleanup(func() { _, _ = conn.Close(), server.Close() })
 	return conn, server
@@ -49,7 +50,6 @@ func requireServes(t *testing.T, r *interrupt.Registry, conn *interrupt.Conn, se
 	t.Helper()
 	require.NoError(t, conn.SetDeadline(r.Unique(time.Now().Add(patience))))
 	ended := read(conn)
-	require.NoError(t, server.SetDeadline(time.Now().Add(patience)))
 	_, err := server.Write([]byte("x"))
 	require.NoError(t, err)
 	require.NoError(t, <-ended)
@@ -140,6 +140,40 @@ func TestACommandThatHasReturnedIsNotLeft(t *testing.T) {
 	_, err := server.Write([]byte("x"))
 	require.NoError(t, err)
 	require.NoError(t, <-ended, "the connection is another's now")
+	assert.Zero(t, r.Leaving())
+}
+
+// hooked runs a function before a deadline is set.
+type hooked struct {
+	net.Conn
+	before func()
+}
+
+func (c *hooked) SetDeadline(t time.Time) error {
+	if before := c.before; before != nil {
+		c.before = nil
+		before()
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+func TestACommandIsLeftWhoseContextEndsJustBeforeItsDeadlineIsSet(t *testing.T) {
+	t.Parallel()
+	var r interrupt.Registry
+	client, server := net.Pipe()
+	inner := &hooked{Conn: client}
+	conn := r.Wrap(inner)
+	t.Cleanup(func() { _, _ = conn.Close(), server.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	mine := r.Unique(time.Now().Add(time.Hour))
+	returned := r.Follow(ctx, mine)
+	inner.before = func() {
+		cancel()
+		assert.Eventually(t, func() bool { return r.Leaving() == 1 }, patience, time.Millisecond)
+	}
+	require.NoError(t, conn.SetDeadline(mine))
+	requireLeft(t, read(conn))
+	returned()
 	assert.Zero(t, r.Leaving())
 }
 
