@@ -25,6 +25,7 @@ func TestACallOfAClusterTakesLittle(t *testing.T) {
 		run  func(*testing.T, *redisserver.Cluster)
 	}{
 		{"the first calls share commands", firstCallsShareCommands},
+		{"a batch waits for the table of the slots", aBatchWaitsForTheTable},
 		{"a batch needs one EVAL", aBatchNeedsOneEval},
 		{"calls that were MOVED need few connections", movedCallsNeedFewConnections},
 	} {
@@ -52,9 +53,38 @@ func firstCallsShareCommands(t *testing.T, cluster *redisserver.Cluster) {
 	}
 	t.Logf("%d calls of %d keys took %d commands and %d connections", crowd, keys, commands, wire.dialed()-dialed)
 	assert.Less(t, commands, crowd/2)
+	assert.LessOrEqual(t, wire.dialed()-dialed, few)
 	for key := range keys {
 		assert.EqualValues(t, crowd/keys, used(t, l, fmt.Sprint("cold", key)))
 	}
+}
+
+// Without the table each call of a batch would be a command.
+func aBatchWaitsForTheTable(t *testing.T, cluster *redisserver.Cluster) {
+	const keys, each = 10, 20
+	requests := make([]slidingwindow.Request, keys*each)
+	for i := range requests {
+		requests[i] = slidingwindow.Request{Key: fmt.Sprint("table", i%keys), Limits: []slidingwindow.Limit{slidingwindow.PerHour(much)}, Cost: 1}
+	}
+	commands := 0
+	for range 5 { // a busy machine may need longer for the table than a batch waits
+		for _, node := range cluster.Nodes {
+			command(t, node, "config", "resetstat")
+		}
+		cold, _ := wired(t, cluster.Addrs()[0], slidingwindow.RedisConfig{Timeout: patient})
+		_, errs := cold.DecideTogether(t.Context(), requests...)
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		commands = 0
+		for _, node := range cluster.Nodes {
+			commands += ranAt(t, node, "evalsha")
+		}
+		if commands == keys {
+			return
+		}
+	}
+	t.Fatalf("%d calls of %d keys took %d commands", keys*each, keys, commands)
 }
 
 // A node that has lost the script gets its text once, and not with each command of a batch.

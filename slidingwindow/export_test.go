@@ -68,7 +68,7 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 	for i, req := range requests {
 		calls[i] = &call{key: req.Key, limits: req.Limits, cost: req.Cost, turns: make(chan turn, 1)}
 	}
-	s.decide(ctx, s.client, calls)
+	s.group.send(ctx, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
 		<-c.turns
