@@ -69,7 +69,7 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 		calls[i] = &call{turns: make(chan turn, 1)}
 		calls[i].ask(&req)
 	}
-	s.decide(ctx, s.client, calls)
+	s.group.send(ctx, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
 		<-c.turns
@@ -84,3 +84,14 @@ func (s *RedisStore) OneKey() bool { return s.sharing.oneKey.Load() }
 
 // Leaving is how many commands were left and have not ended.
 func (s *RedisStore) Leaving() int { return s.calls.Leaving() }
+
+// Waiting is how many calls wait for their batch to be sent.
+func (s *RedisStore) Waiting() int {
+	waiting := s.group.waitingCalls()
+	s.parts.mu.Lock()
+	defer s.parts.mu.Unlock()
+	for _, part := range s.parts.byName {
+		waiting += part.group.waitingCalls()
+	}
+	return waiting
+}

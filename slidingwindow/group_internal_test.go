@@ -323,3 +323,37 @@ func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	r.note(now, time.Millisecond, false)
 	assert.Equal(t, time.Millisecond, r.fastest(), "unless it was faster")
 }
+
+// The first call of a batch may be named to lead it just when its context ends.
+func TestALeaderWhoseContextHasEndedLeadsTheOthersAndTakesNothing(t *testing.T) {
+	gates := newGates()
+	close(gates.release)
+	g := newGroup(groupLimits{batches: 1, size: 10}, time.Minute, &interrupt.Registry{}, gates.send)
+	leader := newCall(Request{Key: "leader"})
+	leader.leading = true
+	g.waiting, g.flying, g.gathering = []*call{leader}, 1, true
+	other := make(chan error, 1)
+	go func() {
+		_, err := g.do(t.Context(), newCall(Request{Key: "other"}), time.Now().Add(time.Minute))
+		other <- err
+	}()
+	require.Eventually(t, func() bool { return g.waitingCalls() == 2 }, 10*time.Second, time.Microsecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := g.lead(ctx, leader, time.Now().Add(time.Minute))
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, <-other)
+	assert.Equal(t, []string{"other"}, gates.calls())
+	require.Eventually(t, g.isIdle, 10*time.Second, time.Microsecond)
+
+	// Alone, it sends nothing.
+	alone := newCall(Request{Key: "alone"})
+	alone.leading = true
+	g.waiting, g.flying, g.gathering = []*call{alone}, 1, true
+	_, err = g.lead(ctx, alone, time.Now().Add(time.Minute))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, g.isIdle, 10*time.Second, time.Microsecond)
+	assert.Equal(t, []string{"other"}, gates.calls())
+	_, err = g.do(t.Context(), newCall(Request{Key: "next"}), time.Now().Add(time.Minute))
+	require.NoError(t, err, "it holds up nobody")
+}

@@ -218,6 +218,9 @@ func (s *RedisStore) askForParts(ctx context.Context) (*slotTable, error) {
 func (s *RedisStore) checkParts(ctx context.Context) error {
 	table, err := s.askForParts(ctx)
 	if err != nil {
+		if hasEnded(ctx) { // the first thing to tell the caller
+			return ContextEnded(ctx)
+		}
 		if v := s.verdictOf(ctx, "", err); v.denied {
 			return lackingRights("", []string{"+cluster|slots"})
 		}
