@@ -307,6 +307,9 @@ func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	var r roundTrip
 	assert.Zero(t, r.fastest())
 	now := time.Now()
+	r.note(now, 20*time.Millisecond, false)
+	assert.Equal(t, 20*time.Millisecond, r.fastest(), "of a program that is busy from the start")
+	r = roundTrip{}
 	r.note(now, 3*time.Millisecond, true)
 	r.note(now, time.Millisecond, true)
 	r.note(now, 2*time.Millisecond, true)

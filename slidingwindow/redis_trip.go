@@ -40,7 +40,9 @@ func (r *roundTrip) note(began time.Time, took time.Duration, lone bool) {
 	if lone && began.Sub(r.since) > tripMemory {
 		r.since, r.earlier, r.now = began, r.now, took
 	}
-	r.now = min(r.now, took)
+	if r.now == 0 || took < r.now { // at first any trip will do, as there may be no lone call
+		r.now = took
+	}
 }
 
 // fastest is 0 before the first round trip.
