@@ -9,7 +9,7 @@ const (
 
 	// A longer way has room for more batches. One for each so much of a round trip keeps a
 	// call from waiting much for those of others, and leaves something to share.
-	perBatch = 500 * time.Microsecond
+	perBatch = 250 * time.Microsecond
 
 	// Each batch that is under way has a connection.
 	mostBatches = 32
