@@ -128,7 +128,7 @@ func (g *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwin
 	case err == nil, !errors.Is(err, slidingwindow.ErrStoreUnavailable):
 		return d, err
 	case ctx.Err() != nil:
-		return slidingwindow.Decision{}, contextEnded(ctx)
+		return slidingwindow.Decision{}, slidingwindow.ContextEnded(ctx)
 	case g.config.OnFailure == Closed:
 		return slidingwindow.Decision{}, err
 	}
@@ -201,7 +201,7 @@ func (g *Store) ask(ctx context.Context, req slidingwindow.Request) (slidingwind
 // not be asked now.
 func (g *Store) way(ctx context.Context, key string) (*breaker, error) {
 	if ctx.Err() != nil {
-		return nil, contextEnded(ctx)
+		return nil, slidingwindow.ContextEnded(ctx)
 	}
 	b := g.breakerOf(key)
 	if g.outages.Load() > 0 {
@@ -306,13 +306,4 @@ var errUnanswered = fmt.Errorf("%w: callers waited for it for %v or more, until 
 
 func endedByContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// contextEnded is the error of a call whose own context has ended.
-func contextEnded(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(cause, err) {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
-	return fmt.Errorf("slidingwindow: the caller's context ended before the decision: %w", err)
 }
