@@ -3,6 +3,7 @@ package slidingwindow
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -81,7 +82,7 @@ type parts struct {
 	began   time.Time     // of the last reading
 	closed  bool
 	readers sync.WaitGroup
-	byName  map[string]*part // all that there ever were
+	byName  map[string]*part // of the table, and those that still decide
 }
 
 type slotTable struct {
@@ -115,8 +116,7 @@ func (s *RedisStore) readParts() <-chan struct{} {
 		defer p.mu.Unlock()
 		p.reading = nil
 		if table != nil {
-			s.fillParts(table)
-			p.table.Store(table)
+			s.useTable(table)
 		}
 	})
 	return ended
@@ -127,10 +127,12 @@ func (s *RedisStore) readParts() <-chan struct{} {
 // goes by itself, a few at a time.
 func (s *RedisStore) decideAnywhere(ctx context.Context, calls []*call) {
 	if s.parts.table.Load() == nil {
-		select {
-		case <-s.readParts(): // nil, which blocks, only when the last reading has just failed
-		case <-time.After(partsPatience):
-		case <-ctx.Done():
+		if reading := s.readParts(); reading != nil { // else the last one has just failed
+			select {
+			case <-reading:
+			case <-time.After(partsPatience):
+			case <-ctx.Done():
+			}
 		}
 	}
 	byPart := map[*part][]*call{}
@@ -156,8 +158,8 @@ func (s *RedisStore) decideAnywhere(ctx context.Context, calls []*call) {
 	all.Wait()
 }
 
-// fillParts finds or makes the part of each name. p.mu is held.
-func (s *RedisStore) fillParts(table *slotTable) {
+// useTable finds or makes the part of each name of a table, and has calls go by it. p.mu is held.
+func (s *RedisStore) useTable(table *slotTable) {
 	p := &s.parts
 	nodes := s.client.Nodes()
 	table.parts = make([]*part, len(table.names))
@@ -180,6 +182,7 @@ func (s *RedisStore) fillParts(table *slotTable) {
 			delete(p.byName, name)
 		}
 	}
+	p.table.Store(table)
 }
 
 // close waits for who reads, keeps others from it, and closes the groups.
@@ -188,7 +191,10 @@ func (p *parts) close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.readers.Wait()
-	for _, part := range p.byName {
+	p.mu.Lock() // a Check may be under way
+	known := slices.Collect(maps.Values(p.byName))
+	p.mu.Unlock()
+	for _, part := range known {
 		part.group.close()
 	}
 }
@@ -228,8 +234,7 @@ func (s *RedisStore) checkParts(ctx context.Context) error {
 	}
 	s.parts.mu.Lock()
 	defer s.parts.mu.Unlock()
-	s.fillParts(table)
-	s.parts.table.Store(table)
+	s.useTable(table)
 	return nil
 }
 
