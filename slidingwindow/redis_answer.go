@@ -159,12 +159,10 @@ func (o *outcome) tell(e *joined, now int64) {
 
 // decision is that of the i-th of its calls.
 func (o *outcome) decision(e *joined, i, now int64) Decision {
-	if len(e.limits) == 1 { // allocates nothing
-		return NewDecision(0, o.status(e, 0, i, now))
-	}
-	statuses := make([]Status, len(e.limits))
-	for limit := range statuses {
-		statuses[limit] = o.status(e, limit, i, now)
+	var few [4]Status // spares an allocation
+	statuses := few[:0]
+	for limit := range e.limits {
+		statuses = append(statuses, o.status(e, limit, i, now))
 	}
 	return NewDecision(0, statuses...)
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -65,10 +64,12 @@ func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, b
 		s.sha.Store(sha)
 	}
 	s.send(ctx, client, pooled, s.verb, *sha, batches)
-	unknown := slices.DeleteFunc(slices.Clone(batches), func(b *batch) bool {
-		reply, ok := rueidis.IsRedisErr(b.reply.Error())
-		return !ok || !reply.IsNoScript()
-	})
+	var unknown []*batch
+	for _, b := range batches {
+		if reply, ok := rueidis.IsRedisErr(b.reply.Error()); ok && reply.IsNoScript() {
+			unknown = append(unknown, b)
+		}
+	}
 	if len(unknown) > 0 {
 		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
 	}
