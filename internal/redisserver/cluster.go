@@ -34,8 +34,14 @@ func startCluster(ctx context.Context, masters, replicas int, args []string) (_ 
 			err = errors.Join(err, c.Stop())
 		}
 	}()
+	// After this time without a word a node takes another for dead. Where no replica is to be
+	// promoted soon, it outlasts a machine that stalls for seconds.
+	timeout := "15000"
+	if replicas > 0 {
+		timeout = "2000"
+	}
 	for range masters * (1 + replicas) {
-		node, err := Start(ctx, nodeArgs(args)...)
+		node, err := Start(ctx, nodeArgs(timeout, args)...)
 		if err != nil {
 			return nil, err
 		}
@@ -60,8 +66,8 @@ func startCluster(ctx context.Context, masters, replicas int, args []string) (_ 
 
 // nodeArgs are those of one cluster node. Its bus port is the system's choice too, since
 // the default, port + 10000, may be taken or above 65535.
-func nodeArgs(args []string) []string {
-	return append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", FreePort}, args...)
+func nodeArgs(timeout string, args []string) []string {
+	return append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", timeout, "--cluster-port", FreePort}, args...)
 }
 
 func (s *Server) awaitCluster(ctx context.Context) error {
