@@ -80,8 +80,9 @@ func soak(ctx context.Context, s settings) (_ *result, err error) {
 // clockWasSet tells whether the wall clock has gone otherwise than the monotonic one, by more
 // than it is slewed by.
 func clockWasSet(began time.Time) bool {
-	elapsed := time.Since(began)
-	return (time.Now().Round(0).Sub(began.Round(0)) - elapsed).Abs() > 50*time.Millisecond+elapsed/1000
+	now := time.Now()
+	elapsed := now.Sub(began)
+	return (now.Round(0).Sub(began.Round(0)) - elapsed).Abs() > 50*time.Millisecond+elapsed/1000
 }
 
 // startServers starts the Redis. A log of everything on disk, written before Redis answers,
