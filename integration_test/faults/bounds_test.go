@@ -24,7 +24,7 @@ const promisedSlack = 50 * time.Millisecond
 // waits for it. The long form has a thousand and holds the promise, in the median of its
 // rounds, as a machine may be busy in one.
 func TestTimeBound(t *testing.T) {
-	callers := shortOrLong(250, 1000)
+	callers := shortOrLong(100, 1000)
 	for _, fault := range []string{"hang", "black hole", "latency 400 ms", "hang while connecting"} {
 		if !*long && fault == "latency 400 ms" {
 			continue // TestNetwork has it

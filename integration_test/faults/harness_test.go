@@ -312,6 +312,8 @@ type record struct {
 func (r *record) took() time.Duration { return r.end.Sub(r.start) }
 
 func (c *caller) run(ctx context.Context, calling *sync.RWMutex) {
+	const short = time.Millisecond // some hundred thousand records are enough
+	pause := short
 	for ctx.Err() == nil {
 		key := "hot-" + strconv.Itoa(rand.IntN(hotKeys))
 		if rand.IntN(2) == 0 {
@@ -330,7 +332,10 @@ func (c *caller) run(ctx context.Context, calling *sync.RWMutex) {
 		c.mu.Lock()
 		c.calls = append(c.calls, r)
 		c.mu.Unlock()
-		time.Sleep(time.Millisecond) // some hundred thousand records are enough
+		if pause *= 2; err == nil || *long {
+			pause = short
+		}
+		time.Sleep(min(pause, time.Second/2)) // so that a slow machine gets on
 	}
 }
 
