@@ -47,7 +47,7 @@ test: ## run every test, also on a real Redis, with the race detector
 	@$(INSTALL) redis || true
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
-	set -x; $(GO) test $$race -shuffle=on -count=1 ./...
+	set -x; $(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
