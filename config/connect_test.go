@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second // a bound on waits that end by themselves
+	patience = time.Minute // a bound on waits that end by themselves
 	poll     = 5 * time.Millisecond
 )
 
