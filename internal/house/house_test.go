@@ -113,7 +113,7 @@ func wallAgainst(dir, path string) string {
 	}
 
 	// These make tests easier to write and are imported by tests only.
-	helpers := []string{"internal/redistest", "internal/shardproxy", "internal/rediscontainer", "slidingwindow/storetest", "internal/testcert"}
+	helpers := []string{"internal/redistest", "internal/shardproxy", "integration_test/rediscontainer", "slidingwindow/storetest", "internal/testcert"}
 	if slices.ContainsFunc(helpers, func(helper string) bool { return within(dir, helper) }) {
 		return ""
 	}
