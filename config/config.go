@@ -48,6 +48,10 @@ type Config struct {
 	Client Client
 
 	from map[string]string // the keys host and port, with where they come from
+
+	// For Watch, behind functions because they hold secrets. nil if c was not loaded.
+	sources func() Sources
+	values  func() map[string]any // by key
 }
 
 // Limit returns the limit of that name. If none is configured the error says how to
