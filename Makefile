@@ -130,6 +130,12 @@ lint-all: ## check with everything in .golangci.yml; builds golangci-lint first
 vuln: ## look for known vulnerabilities with govulncheck; needs vuln.go.dev or GOVULNDB
 	@$(call in-each-module,GO="$(GO)" $(CURDIR)/internal/vuln.sh)
 
+.PHONY: outdated
+outdated: ## list the direct dependencies that are behind their newest release
+	@$(call in-each-module,set +x; $(GO) list -e -m -u \
+		-f '{{with .Error}}not known: {{.Err}}{{end}}{{with .Update}}{{$$.Path}} {{$$.Version}} -> {{.Version}}{{end}}' \
+		$$($(GO) list -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}{{end}}' all) | sed '/^$$/d')
+
 .PHONY: tidy-check
 tidy-check: ## check that go.mod and go.sum are as go mod tidy leaves them
 	@$(call in-each-module,$(GO) mod tidy -diff)
