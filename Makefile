@@ -31,7 +31,7 @@ in-each-module = set -e; for module in $(MODULES); do (set -x; cd $$module; $(1)
 
 .PHONY: help
 help: ## list these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # The programs are built and then run by themselves, not by "go run", which passes no
 # signal on: Ctrl-C and kill must reach them, so that nothing stays behind.
@@ -56,6 +56,13 @@ test: ## run every test, also on a real Redis, with the race detector
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 ./...)
+
+# An int has 32 bits there. Linux on amd64 runs its programs; the race detector does not.
+.PHONY: test-386
+test-386: ## vet everything for GOARCH=386, and test what users import
+	@$(INSTALL) redis || true
+	@$(call in-each-module,GOARCH=386 $(GO) vet ./...)
+	GOARCH=386 $(GO) test -count=1 ./slidingwindow/... ./echomw/... ./config/...
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
