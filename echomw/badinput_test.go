@@ -25,7 +25,7 @@ func TestBadInput(t *testing.T) {
 		_, err := config.ToMiddleware()
 		return err
 	}
-	keyed := func(key echomw.Keyer) error { return config(echomw.Config{KeyFunc: key}) }
+	keyed := func(key echomw.Keyer) error { return config(echomw.Config{Key: key}) }
 	status := func(codes echomw.StatusCodes) error { return config(echomw.Config{Status: codes}) }
 	message := func(message any) error { return config(echomw.Config{Message: message}) }
 	parseKey := func(text string, options echomw.KeyOptions) error {
@@ -61,9 +61,9 @@ func TestBadInput(t *testing.T) {
 		{err: config(echomw.Config{SkipFailed: true, SkipSuccessful: true}), want: `echomw: invalid configuration: Config is with 2 of SkipFailed, SkipSuccessful and CountIf; allowed: at most one of them`},
 		{err: config(echomw.Config{SkipFailed: true, CountIf: always}), want: `echomw: invalid configuration: Config is with 2 of SkipFailed, SkipSuccessful and CountIf; allowed: at most one of them`},
 		{err: config(echomw.Config{SkipFailed: true, SkipSuccessful: true, CountIf: always}), want: `echomw: invalid configuration: Config is with 3 of SkipFailed, SkipSuccessful and CountIf; allowed: at most one of them`},
-		{err: config(echomw.Config{Headers: echomw.HeadersNone | echomw.HeadersLegacy}), want: `echomw: invalid configuration: Config.Headers is "legacy, none", which has none together with another format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: config(echomw.Config{Headers: 32}), want: `echomw: invalid configuration: Config.Headers is "Headers(32)", which has bits that are no format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: config(echomw.Config{Headers: 255}), want: `echomw: invalid configuration: Config.Headers is "draft-11, draft-7, draft-6, legacy, none, Headers(32), Headers(64), Headers(128)", which has bits that are no format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
+		{err: config(echomw.Config{Headers: echomw.HeadersNone | echomw.HeadersLegacy}), want: `echomw: invalid configuration: Config.Headers is "legacy, none", which has none together with another format; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: config(echomw.Config{Headers: 32}), want: `echomw: invalid configuration: Config.Headers is "Headers(32)", which has bits that are no format; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: config(echomw.Config{Headers: 255}), want: `echomw: invalid configuration: Config.Headers is "draft-11, draft-7, draft-6, legacy, none, Headers(32), Headers(64), Headers(128)", which has bits that are no format; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
 		{err: message([]byte("{}")), want: `echomw: invalid configuration: Config.Message is bytes ([]uint8), which JSON encodes in base64; allowed: a string, a json.RawMessage, an echomw.MessageFunc or another value that encodes as JSON`},
 		{err: message(namedBytes("{}")), want: `echomw: invalid configuration: Config.Message is bytes (echomw_test.namedBytes), which JSON encodes in base64; allowed: a string, a json.RawMessage, an echomw.MessageFunc or another value that encodes as JSON`},
 		{err: message(json.RawMessage(nil)), want: `echomw: invalid configuration: Config.Message is a json.RawMessage that holds nothing, which JSON encodes as null; allowed: a string, a json.RawMessage, an echomw.MessageFunc or another value that encodes as JSON`},
@@ -131,18 +131,18 @@ func TestBadInput(t *testing.T) {
 		{err: parseKey("route", echomw.KeyOptions{IPv6Prefix: 128}), want: `echomw: invalid configuration: KeyOptions.IPv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)`},
 		{err: parseKey("x+hashed:cookie:", echomw.KeyOptions{IPv6Prefix: -1}), want: "echomw: invalid configuration: KeyOptions.IPv6Prefix is -1; allowed: 32 to 64 bits (0 stands for the default of 56)\nechomw: invalid configuration: ParseKey: part 0 is \"x\"; allowed: ip, ip:header:NAME, route, pattern, header:NAME, cookie:NAME, query:NAME, param:NAME or form:NAME, without white space around NAME; hashed: may come before it\nechomw: invalid configuration: ParseKey: part 1: KeyByCookie: name is \"\"; allowed: the name of a cookie, such as \"session\"\nechomw: invalid configuration: KeyOptions.Secret is 0 bytes long; allowed: 16 bytes or more, best random ones"},
 		// ParseHeaders.
-		{err: headers(""), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers(","), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("legacy,"), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("Legacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "Legacy"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("draft-12"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-12"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("draft-011"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-011"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("draft-11;legacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-11;legacy"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("none,legacy"), want: `echomw: invalid configuration: ParseHeaders: text is "none,legacy", which has none together with another format; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("legacy\n"), want: `echomw: invalid configuration: ParseHeaders: a name is "legacy\n"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("\ufefflegacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "\ufefflegacy"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers("redis://:hunter2@h"), want: `echomw: invalid configuration: ParseHeaders: a name is a text that is not shown, as it may hold a password; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
-		{err: headers(strings.Repeat("x", 1<<20)), want: `echomw: invalid configuration: ParseHeaders: a name is "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone`},
+		{err: headers(""), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers(","), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("legacy,"), want: `echomw: invalid configuration: ParseHeaders: a name is ""; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("Legacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "Legacy"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("draft-12"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-12"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("draft-011"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-011"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("draft-11;legacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "draft-11;legacy"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("none,legacy"), want: `echomw: invalid configuration: ParseHeaders: text is "none,legacy", which has none together with another format; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("legacy\n"), want: `echomw: invalid configuration: ParseHeaders: a name is "legacy\n"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("\ufefflegacy"), want: `echomw: invalid configuration: ParseHeaders: a name is "\ufefflegacy"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers("redis://:hunter2@h"), want: `echomw: invalid configuration: ParseHeaders: a name is a text that is not shown, as it may hold a password; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
+		{err: headers(strings.Repeat("x", 1<<20)), want: `echomw: invalid configuration: ParseHeaders: a name is "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone`},
 	}
 	for _, row := range rows {
 		assert.EqualError(t, row.err, row.want)

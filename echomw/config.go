@@ -1,16 +1,17 @@
 package echomw
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"strconv"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/httplimit"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
+
+// StatusClientLeft is the default of [StatusCodes].Left, and what nginx logs for a client
+// that closed its connection before it was answered. No document defines it.
+const StatusClientLeft = httplimit.StatusClientLeft
 
 // Config has the settings of the middleware. Only Limiter is required.
 type Config struct {
@@ -29,18 +30,29 @@ type Config struct {
 	// Required.
 	Limiter *slidingwindow.Limiter
 
-	// KeyFunc names whom to count a request against: a KeyFunc, or what KeyByIP and the
+	// Key names whom to count a request against: a KeyFunc, or what KeyByIP and the
 	// other functions return. What is wrong with their arguments is an error of
 	// ToMiddleware.
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
-	KeyFunc Keyer
+	Key Keyer
 
 	// Cost is how many units a request takes, such as the number of items that it asks for.
 	// With 0 it is passed on unlimited and without headers. One that costs more than a
 	// limit's Max could never be allowed: that is a 400. An error, and a cost below 0, is a
 	// failure like that of a store; an echo.HTTPError of status 400 to 599 keeps its status.
-	// Optional. Defaults to 1 unit.
+	// Optional. Defaults to 1 unit of each limit.
 	Cost func(c echo.Context) (int64, error)
+
+	// Costs is Cost with a number of units for each limit, by its name: 1 of "requests" and
+	// 1,200 of "tokens". A limit that is not named is not asked for any. All of it is taken, or
+	// nothing. An estimate can be replaced by what was used, behind the limiter:
+	//
+	//	d, _ := echomw.FromContext(c)
+	//	key, _ := echomw.KeyFromContext(c)
+	//	err := limiter.Settle(ctx, key, d, slidingwindow.Cost{"requests": 1, "tokens": used})
+	//
+	// At most one of Cost and Costs may be set.
+	Costs func(c echo.Context) (slidingwindow.Cost, error)
 
 	// Limits are the limits of this request, in place of those of Limiter: of the
 	// customer's plan, say. They are valid slidingwindow.Limits with names that differ from
@@ -92,6 +104,13 @@ type Config struct {
 	// Optional. Defaults to HeadersDraft11.
 	Headers Headers
 
+	// Units says what a limit counts, by its name, where that is not requests: "content-bytes",
+	// "concurrent-requests", or a word of your own such as "tokens". RateLimit-Policy tells it in
+	// draft-11 ("tokens";q=100000;qu="tokens";w=60); the other formats have no place for it. A
+	// unit has 1 to 64 letters, digits, "-", "_" and ".".
+	// Optional. Defaults to requests for every limit.
+	Units map[string]string
+
 	// Status has the statuses of refusals and failures.
 	// Optional. Defaults to 429, 403, 503 and 499.
 	Status StatusCodes
@@ -119,22 +138,22 @@ type Config struct {
 	// Optional. Defaults to 0: none is read.
 	DrainRefused int64
 
-	// DenyHandler answers a refused request in place of the middleware. The headers of
+	// RefusalHandler answers a refused request in place of the middleware. The headers of
 	// the refusal are set already, but not the status. It writes a response, or
 	// returns an error for Echo's HTTPErrorHandler. If it does neither, because it
-	// only counts or logs, the refusal is sent as if there were no DenyHandler: an
+	// only counts or logs, the refusal is sent as if there were no RefusalHandler: an
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
 	// Echo does not see what goes to c.Response().Writer, or to a connection that was
 	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
 	// Optional. Defaults to Status.Refused with Message.
-	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
+	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
-	// ErrorHandler is called when a request cannot be decided: the KeyFunc gave no key
+	// ErrorHandler is called when a request cannot be decided: Key gave no key
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
-	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
+	// ErrNoKey if there is no key, unless Key returned an *echo.HTTPError of
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
@@ -151,7 +170,7 @@ type Config struct {
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
 	// without a refusal of the key by this middleware of this process, or the Reason
-	// differs; ReasonLimited and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// differs; ReasonRefused and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
@@ -169,96 +188,29 @@ type StatusCodes struct {
 	// Refused is the status of a refusal. Defaults to 429 (RFC 6585, section 4).
 	Refused int
 
-	// NoKey is the status if the KeyFunc gives no key, and no status of its own with
+	// NoKey is the status if Key gives no key, and no status of its own with
 	// its error, as KeyByHeader and the like do with 400. Defaults to 403.
 	NoKey int
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
 
-	// Left is the status if the KeyFunc, Cost, Limits or a Store of your own gave up because
+	// Left is the status if Key, Cost, Costs, Limits or a Store of your own gave up because
 	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
 	// (StatusClientLeft).
 	Left int
 }
 
+// MessageFunc makes the body of one refusal, as a [Config].Message that is the same for
+// none. What it returns must be what a Message may be; nil stands for the default body,
+// and so does what cannot be sent, after a warning in the log. d is the refusal.
+type MessageFunc func(c echo.Context, d slidingwindow.Decision) any
+
 // DefaultConfig has the default settings, to copy and complete with a Limiter. It is
 // only a convenience: changing it changes no default.
-var DefaultConfig = Config{}.withDefaults()
-
-func (config Config) withDefaults() Config {
-	if config.Skipper == nil {
-		config.Skipper = func(echo.Context) bool { return false }
-	}
-	if config.KeyFunc == nil {
-		config.KeyFunc = KeyByIP(DefaultIPv6Prefix)
-	}
-	if config.Headers == 0 {
-		config.Headers = HeadersDraft11
-	}
-	for _, status := range []struct {
-		code      *int
-		byDefault int
-	}{
-		{&config.Status.Refused, http.StatusTooManyRequests},
-		{&config.Status.NoKey, http.StatusForbidden},
-		{&config.Status.Failed, http.StatusServiceUnavailable},
-		{&config.Status.Left, StatusClientLeft},
-	} {
-		if *status.code == 0 {
-			*status.code = status.byDefault
-		}
-	}
-	return config
-}
-
-// validate reports all faults.
-func (config Config) validate() error {
-	const allowedLimiter = "a limiter from slidingwindow.New"
-	var errs []error
-	fault := func(field, given, allowed string) {
-		errs = append(errs, &ConfigError{Field: field, Given: given, Allowed: allowed})
-	}
-	switch {
-	case config.Limiter == nil:
-		fault("Config.Limiter", "nil", allowedLimiter)
-	case len(config.Limiter.Limits()) == 0:
-		fault("Config.Limiter", "one without limits", allowedLimiter)
-	}
-	errs = append(errs, faultsOf(config.KeyFunc)...)
-	if text := config.Headers.fault(); text != "" {
-		fault("Config.Headers", strconv.Quote(config.Headers.String())+", which "+text, allowedHeaders)
-	}
-	for _, status := range []struct {
-		field string
-		code  int
-	}{
-		{"Refused", config.Status.Refused}, {"NoKey", config.Status.NoKey}, {"Failed", config.Status.Failed},
-		{"Left", config.Status.Left},
-	} {
-		if !isFailureStatus(status.code) {
-			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")
-		}
-	}
-	if config.DrainRefused < 0 {
-		fault("Config.DrainRefused", strconv.FormatInt(config.DrainRefused, 10), "0 or more bytes")
-	}
-	rules := 0
-	for _, set := range []bool{config.SkipFailed, config.SkipSuccessful, config.CountIf != nil} {
-		if set {
-			rules++
-		}
-	}
-	if rules > 1 {
-		fault("Config", fmt.Sprintf("with %d of SkipFailed, SkipSuccessful and CountIf", rules), "at most one of them")
-	}
-	switch message, isFunc := config.Message.(MessageFunc); {
-	case isFunc && message == nil:
-		fault("Config.Message", "a MessageFunc that is nil", "nil for the default body, or a function")
-	case !isFunc:
-		if err := messageFault(config.Message); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+var DefaultConfig = Config{
+	Skipper: func(echo.Context) bool { return false },
+	Key:     KeyByIP(DefaultIPv6Prefix),
+	Headers: HeadersDraft11,
+	Status:  StatusCodes(httplimit.StatusCodes{}.OrDefault()),
 }

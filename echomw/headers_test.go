@@ -109,7 +109,7 @@ func TestRetryAfterOfFailures(t *testing.T) {
 	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
 	assert.Equal(t, []string{`"hour";r=2`}, rec.Header().Values("RateLimit"), "no reset after Retry-After")
 
-	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: hour, KeyFunc: constant("")})))
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: hour, Key: constant("")})))
 	assert.Equal(t, http.StatusForbidden, rec.Code)
 	assert.Empty(t, rec.Header().Values("Retry-After"))
 }
@@ -189,7 +189,7 @@ func TestALimiterKeepsWhatAnotherOneSendsUpToDate(t *testing.T) {
 func TestFailureTakesBackLaterResetsOfOlderFormats(t *testing.T) {
 	hour := newLimiter(t, newClock(), slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})
 	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
-	all := echomw.HeadersDraft11 | echomw.HeadersDraft7 | echomw.HeadersDraft6 | echomw.HeadersLegacy
+	all := echomw.HeadersDraft11 | echomw.HeadersDraft6 | echomw.HeadersLegacy
 	rec := get(newEcho(withHeaders(hour, all), withHeaders(down, all)))
 	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
 	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
