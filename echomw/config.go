@@ -150,10 +150,10 @@ type Config struct {
 	// Optional. Defaults to Status.Refused with Message.
 	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
-	// ErrorHandler is called when a request cannot be decided: Key gave no key
+	// ErrorHandler is called when a request cannot be decided: the Keyer gave no key
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
-	// ErrNoKey if there is no key, unless Key returned an *echo.HTTPError of
+	// ErrNoKey if there is no key, unless the Keyer returned an *echo.HTTPError of
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
@@ -188,14 +188,14 @@ type StatusCodes struct {
 	// Refused is the status of a refusal. Defaults to 429 (RFC 6585, section 4).
 	Refused int
 
-	// NoKey is the status if Key gives no key, and no status of its own with
+	// NoKey is the status if the Keyer gives no key, and no status of its own with
 	// its error, as KeyByHeader and the like do with 400. Defaults to 403.
 	NoKey int
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
 
-	// Left is the status if Key, Cost, Costs, Limits or a Store of your own gave up because
+	// Left is the status if the Keyer, Cost, Costs, Limits or a Store of your own gave up because
 	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
 	// (StatusClientLeft).
 	Left int

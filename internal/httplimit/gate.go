@@ -53,7 +53,7 @@ func (g *gate[C]) logger() *slog.Logger {
 
 func (g *gate[C]) serve(c C, next func(C) error) error {
 	request := g.Request(c)
-	if g.Skipper != nil && g.Skipper(c) || !g.Limiter.Enabled() || g.SkipPreflight && isPreflight(request) {
+	if g.Skipper != nil && g.Skipper(c) || g.Limiter.Mode() == slidingwindow.ModeOff || g.SkipPreflight && isPreflight(request) {
 		return next(c)
 	}
 	form := request.MultipartForm
@@ -65,7 +65,7 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 	if failed != nil {
 		failed = g.ofClientThatLeft(request.Context(), failed)
 	}
-	shadow := g.Limiter.Shadow()
+	shadow := g.Limiter.Mode() == slidingwindow.ModeShadow
 	switch {
 	case failed != nil && shadow:
 		g.warnOfShadow(c, failed.err)
