@@ -182,7 +182,7 @@ func (g *gate[C]) fail(c C, failed *failure) error {
 // answered tells whether a handler of the Config that returned err has answered the
 // request, and what error there is to return.
 func (g *gate[C]) answered(c C, err error) (bool, error) {
-	if holdsNil(err) {
+	if HoldsNil(err) {
 		err = nil // the framework would panic
 	}
 	return err != nil || g.Committed(c), err

@@ -38,7 +38,7 @@ func (keys firstKey[C]) Key(c C) (string, error) {
 // isAbsent tells whether err says that the request has no such key, and not that the
 // Keyer is wrong, that it failed, or that it would not choose.
 func isAbsent(err error) bool {
-	if holdsNil(err) {
+	if HoldsNil(err) {
 		return false // errors.Is would panic on it
 	}
 	var unclear *unclearKey

@@ -52,17 +52,17 @@ func (g *gate[C]) refusal(c C, d slidingwindow.Decision, retryAfter int64) error
 			message = nil
 		}
 	}
-	status := g.Status.Refused
+	problem := Problem{
+		Type:             problemType,
+		Title:            problemTitle,
+		Status:           g.Status.Refused,
+		Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
+		ViolatedPolicies: refusedBy(&d),
+	}
 	if message == nil {
-		body := newDefaultBody(problem{
-			Type:             problemType,
-			Title:            problemTitle,
-			Status:           status,
-			Detail:           "Too many requests: retry in " + strconv.FormatInt(retryAfter, 10) + " s.",
-			ViolatedPolicies: refusedBy(&d),
-		})
+		body := newDefaultBody(problem)
 		sendWithType(g.Framework, c, body)
 		message = body
 	}
-	return g.Refusal(status, message, d)
+	return g.Refuse(Refusal{Status: g.Status.Refused, Message: message, Problem: problem, Decision: d})
 }
