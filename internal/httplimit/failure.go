@@ -79,22 +79,6 @@ func HoldsNil(err error) bool {
 	return false
 }
 
-// deciding is the context for a decision on a request with the context ctx: the deadline of
-// the request bounds the decision, and its end does not. net/http ends the context when the
-// client has left, but also when the client has only closed its side and waits for the
-// answer. A decision that is given up then may have taken units that nobody gives back.
-func deciding(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Done() == nil {
-		return ctx, func() {}
-	}
-	deadline, has := ctx.Deadline()
-	ctx = context.WithoutCancel(ctx)
-	if !has {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, deadline)
-}
-
 // ofClientThatLeft returns the failure, with a status of its own if a function of the Config
 // or the store gave up because the client has left, which ended the request's context.
 func (g *gate[C]) ofClientThatLeft(ctx context.Context, failed *failure) *failure {
