@@ -110,6 +110,7 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow/... ./echomw
+	$(GO) test -C echomw/echov5 -run '^$$' -bench . -benchmem .
 
 .PHONY: fmt
 fmt: ## format the code
