@@ -57,18 +57,16 @@ test: ## run every test, also on a real Redis, with the race detector
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
 
-# An int has 32 bits there. Most kernels of amd64 run its programs, and others may by
-# TESTEXEC="-exec qemu-i386"; where none does, the tests are built all the same.
-TESTEXEC ?=
-
+# An int has 32 bits there. Most kernels of amd64 run its programs; where this one does not,
+# the tests are built all the same.
 .PHONY: test-386
 test-386: ## vet everything for GOARCH=386, and test what users import
 	@$(INSTALL) redis || true
 	@$(call in-each-module,GOARCH=386 $(GO) vet ./...)
 	@export GOARCH=386; \
-	if $(GO) test $(TESTEXEC) -run '^$$' ./internal/subprocess >/dev/null 2>&1; then run=; \
-	else run="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
-	set -x; $(GO) test $(TESTEXEC) $$run -count=1 ./slidingwindow/... ./echomw/... ./config/...
+	if $(GO) test -run '^$$' ./internal/subprocess >/dev/null 2>&1; then exec=; \
+	else exec="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
+	set -x; $(GO) test $$exec -count=1 ./slidingwindow/... ./echomw/... ./config/...
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
