@@ -7,22 +7,25 @@
 --                   and is not before the newest entry's, or refuse if that is after now and ahead
 --            ahead  7 bytes: us
 --            calls  4 bytes: in this run, 1 or more
---            times  4 bytes: how often each is made, 1 or more; for "w" 1
+--            times  4 bytes: how often each is made, 1 or more; for "l" and "w" 1
 --            n      1 byte: limits of each call, then n times
 --              max     7 bytes: units of the limit
 --              window  7 bytes: of the limit, us
 --              cost    7 bytes: units of each time; 0 takes nothing and refuses nothing
+--              share   7 bytes: hits of so many us share an entry; 1 if none do
 -- RETURNS  the time (us), then for each call
 --            granted  how often it was allowed, or would be, or -1 and an error
 --            n times  used (units, after this call), reset (us until the oldest hit leaves, or 0)
 --            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
 --            and that again for the other times, if some were granted and some were not
---          and for each entry whose time is not the first value plus its hit
+--          and for each hit whose time is not the first value plus its hit
 --            call, limit, hit (each from 0), its time (us)
 --
 -- A log has one entry for each hit. Its score is the time of the hit (us). Its member is that
 -- time, 7 bytes big endian, and the units as text if they are not 1. A hit whose member is
--- there already is written a microsecond later: an entry may lie ahead of the clock.
+-- there already is written a microsecond later: an entry may lie ahead of the clock. Hits that
+-- share an entry have their time rounded up to a multiple of share; the text of its units begins
+-- with a 0, and more units are another member in place of the old one.
 --
 -- Rank 0 is the header. Its score is -1 less the units beyond one of all entries. Its member
 -- is "log1" if no entry has more than one unit, else "logn", and then, 7 bytes each,
@@ -40,8 +43,8 @@ local nowMember = struct.pack('>I7', now)
 local nowScore = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%d', now)
 local ones, many = 0x6c6f6731, 0x6c6f676e -- "log1", "logn"
 local reply, size, late = {now, nil, nil, nil}, 1, nil
--- Twelve values of each limit of a call. A log that is its only one is in locals, which is faster.
-local logs = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+-- Thirteen values of each limit of a call. A log that is its only one is in locals, which is faster.
+local logs = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 -- Passes the entries from that rank that are not later than edge, and as many as have so
 -- many units. Returns the time of the next, that of the last, their number and their units.
@@ -79,18 +82,19 @@ local key, index = 0, 0
 for run = 1, #ARGV do
   local kind, ahead, calls, times, n = read('>c1I7I4I4I1', ARGV[run])
   for i = 1, n do
-    local b, max, window, cost = 12 * i, read('>I7I7I7', ARGV[run], 21 * i - 3)
-    logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 8] = max, window, cost, cost > 1 and nowMember .. string.format('%d', cost) or nowMember
+    local b, max, window, cost, share = 13 * i, read('>I7I7I7I7', ARGV[run], 28 * i - 10)
+    logs[b - 12], logs[b - 11], logs[b - 10], logs[b - 9] = max, window, cost, share
+    logs[b - 8] = cost > 1 and nowMember .. string.format('%d', cost) or nowMember
   end
   for _ = 1, calls do
     local rest, done = times, 0
     while rest > 0 do
       local hits, at, failure = rest, now, nil
-      local max, window, cost, member = logs[1], logs[2], logs[3], logs[4]
+      local max, window, cost, share, member = logs[1], logs[2], logs[3], logs[4], logs[5]
       local head, used, left, gone, extra, state, oldest
       for i = 1, n do
-        local b, name = 12 * i, KEYS[key + i]
-        if i > 1 then max, window, cost = logs[b - 11], logs[b - 10], logs[b - 9] end
+        local b, name = 13 * i, KEYS[key + i]
+        if i > 1 then max, window, cost = logs[b - 12], logs[b - 11], logs[b - 10] end
         local page = redis.pcall('ZRANGE', name, '0', '2')
         local first = page[2]
         head, used, left, gone, extra, state, oldest = page[1], 0, 0, 0, 0, 0, nil
@@ -118,37 +122,49 @@ for run = 1, #ARGV do
       end
       if not failure and (hits == 0 or kind == 'w') then
         for i = 1, n do
-          local b, name, fits = 12 * i, KEYS[key + i], now
+          local b, name, fits = 13 * i, KEYS[key + i], now
           if n > 1 then
-            max, window, cost, used, left, extra, oldest = logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 6], logs[b - 5], logs[b - 3], logs[b - 1]
+            max, window, cost, share = logs[b - 12], logs[b - 11], logs[b - 10], logs[b - 9]
+            used, left, extra, oldest = logs[b - 6], logs[b - 5], logs[b - 3], logs[b - 1]
           end
           local need = cost > 0 and used + cost - max or 0
           local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
           if need > 0 and cost > max then fits, ahead = now + window, -1 -- no wait helps
           elseif need == 1 then fits = oldest + window
           elseif need > 0 then fits = select(2, pass(name, left + 1 + skip, 0, need - skip)) + window end
-          if kind == 'w' and oldest and cost > 0 then fits = math.max(fits, (read('>I7', call('ZRANGE', name, '-1', '-1')[1]))) end
+          if kind == 'w' and oldest and cost > 0 then
+            local newest = read('>I7', call('ZRANGE', name, '-1', '-1')[1])
+            if newest > now + -now % share then fits = math.max(fits, newest) end
+          end
           logs[b], at = fits - now, math.max(at, fits)
         end
         hits = kind == 'w' and at - now <= ahead and 1 or 0
       elseif kind == 'l' then at = now + ahead end
       for i = 1, hits > 0 and kind ~= 'p' and not failure and n or 0 do
-        local b, name = 12 * i, KEYS[key + i]
+        local b, name = 13 * i, KEYS[key + i]
         if n > 1 then
-          window, cost, member, head = logs[b - 10], logs[b - 9], logs[b - 8], logs[b - 7]
+          window, cost, share, member, head = logs[b - 11], logs[b - 10], logs[b - 9], logs[b - 8], logs[b - 7]
           used, left, gone, extra, state, oldest = logs[b - 6], logs[b - 5], logs[b - 4], logs[b - 3], logs[b - 2], logs[b - 1]
         end
         local added, removes, first = 0, state == 2, now
         -- The header stands: state says so. A Redis that is full or read-only refuses the first write.
-        if state > 0 and hits == 1 and at == now and cost > 0 then
+        if state > 0 and hits == 1 and at == now and cost > 0 and share == 1 then
           if extra > 0 then
             added = redis.pcall('ZADD', name, string.format('%d', -extra - cost + (removes and gone - left or 0)), head, nowScore, member)
           elseif cost == 1 then added = redis.pcall('ZADD', name, nowScore, member) end
         end
         if added == 0 and cost > 0 then
-          local entries, units = kind == 'm' and 1 or hits, kind == 'm' and cost * hits or cost
-          local text = units > 1 and string.format('%d', units) or ''
-          local found = entries == 1 and at == now and {nowScore, nowMember .. text} or place(name, at, text, entries)
+          local entries, units, time, zero, old = hits, cost, at, '', nil
+          if share > 1 then
+            entries, units, time, zero = 1, cost * hits, at + -at % share, '0'
+            local score = string.format('%d', time)
+            local page = call('ZRANGE', name, score, score, 'BYSCORE')
+            for j = 1, #page do
+              if string.byte(page[j], 8) == 48 then old, units = page[j], units + tonumber(string.sub(page[j], 8)) end
+            end
+          elseif kind == 'm' then entries, units = 1, cost * hits end
+          local text = (units > 1 or share > 1) and zero .. string.format('%d', units) or ''
+          local found = entries == 1 and {string.format('%d', time), struct.pack('>I7', time) .. text} or place(name, time, text, entries)
           repeat
             local mark, keep, next, till, last = ones, 0, 0, 0, read('>I7', found[#found])
             if head then mark, keep, next, till = read('>I4I7I7I7', head) end
@@ -156,17 +172,18 @@ for run = 1, #ARGV do
             local anew = window > keep or last > till
             if anew then mark, keep, next, till = ones, math.max(next, window), window, first + math.max(next, window) end
             removes = window == keep
-            local beyond = extra + entries * (units - 1) - (removes and gone - left or 0)
+            local beyond = extra + hits * cost - entries + (old and 1 or 0) - (removes and gone - left or 0)
             local new = struct.pack('>I4I7I7I7', beyond > 0 and many or mark, keep, math.max(next, window), till)
             added = redis.pcall('ZADD', name, string.format('%d', -1 - beyond), new, unpack(found))
             if type(added) == 'table' then break end
             if new ~= head then added = added - 1 end
             if head and new ~= head then call('ZREM', name, head) end
             if anew then call('PEXPIRE', name, string.format('%d', math.ceil((first + 2 * keep - now) / 1000))) end
-            if added == 0 then found, head = place(name, now, text, 1), new end
+            if added == 0 then found, head = place(name, time, text, 1), new end
           until added > 0
+          if old then call('ZREM', name, old) end
           for hit = 0, found[#found - 1] ~= nowScore and entries - 1 or -1 do
-            local time = read('>I7', found[2 * hit + 2])
+            local time = share > 1 and at or read('>I7', found[2 * hit + 2])
             if time ~= now + done + hit then
               late = late or {}
               late[#late + 1], late[#late + 2], late[#late + 3], late[#late + 4] = index, i - 1, done + hit, time
@@ -185,10 +202,10 @@ for run = 1, #ARGV do
       else
         reply[size + 1], size, rest, done = hits, size + 1, (hits == 0 or kind == 'm' or kind == 'p') and 0 or rest - hits, done + hits
         for i = 1, n do
-          if n > 1 then used, oldest, window = logs[12 * i - 6], logs[12 * i - 1], logs[12 * i - 10] end
+          if n > 1 then used, oldest, window = logs[13 * i - 6], logs[13 * i - 1], logs[13 * i - 11] end
           reply[size + 1], reply[size + 2], size = used, oldest and oldest + window - now or 0, size + 2
         end
-        for i = 1, hits == 0 and n or 0 do reply[size + 1], size = logs[12 * i], size + 1 end
+        for i = 1, hits == 0 and n or 0 do reply[size + 1], size = logs[13 * i], size + 1 end
       end
     end
     key, index = key + n, index + 1

@@ -143,7 +143,7 @@ func (c *counter) command(sha string, k kind, first, calls int) []string {
 	run := number([]byte("t"), 0, 7)
 	run = number(number(number(run, int64(calls), 4), 1, 4), int64(k.limits), 1)
 	for range k.limits {
-		run = number(number(number(run, k.max, 7), window.Microseconds(), 7), k.cost, 7)
+		run = number(number(number(number(run, k.max, 7), window.Microseconds(), 7), k.cost, 7), 1, 7)
 	}
 	return append(command, string(run))
 }
