@@ -146,7 +146,7 @@ func ExampleRedis_InMemory() {
 		return
 	}
 	if cfg.Redis.InMemory() {
-		_, err = memory.New(memory.Config{})
+		_, err = memory.NewWithConfig(memory.Config{})
 		fmt.Println("in memory", err)
 	}
 	// Output:

@@ -60,7 +60,7 @@ func TestLoadDefaults(t *testing.T) {
 	assert.Nil(t, c.Redis.Logger)
 	assert.NotNil(t, c.Limits)
 	assert.Empty(t, c.Limits)
-	assert.Equal(t, slidingwindow.RedisConfig{Prefix: "rl", Timeout: 250 * time.Millisecond, ConnectionLifetime: time.Minute}, c.Redis.Store())
+	assert.Equal(t, slidingwindow.RedisConfig{Prefix: "rl", Timeout: 250 * time.Millisecond, ConnectionLifetime: time.Minute}, c.Redis.StoreConfig())
 }
 
 func TestLoadReadsTheProcessEnvironment(t *testing.T) {

@@ -119,17 +119,17 @@ type Config struct {
 	// Optional. Defaults to 0: none is read.
 	DrainRefused int64
 
-	// DenyHandler answers a refused request in place of the middleware. The headers of
+	// RefusalHandler answers a refused request in place of the middleware. The headers of
 	// the refusal are set already, but not the status. It writes a response, or
 	// returns an error for Echo's HTTPErrorHandler. If it does neither, because it
-	// only counts or logs, the refusal is sent as if there were no DenyHandler: an
+	// only counts or logs, the refusal is sent as if there were no RefusalHandler: an
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
 	// Echo does not see what goes to c.Response().Writer, or to a connection that was
 	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
 	// Optional. Defaults to Status.Refused with Message.
-	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
+	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
 	// ErrorHandler is called when a request cannot be decided: the KeyFunc gave no key
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
@@ -151,7 +151,7 @@ type Config struct {
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
 	// without a refusal of the key by this middleware of this process, or the Reason
-	// differs; ReasonLimited and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// differs; ReasonRefused and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
@@ -190,8 +190,8 @@ func (config Config) withDefaults() Config {
 	if config.Skipper == nil {
 		config.Skipper = func(echo.Context) bool { return false }
 	}
-	if config.KeyFunc == nil {
-		config.KeyFunc = KeyByIP(DefaultIPv6Prefix)
+	if config.Key == nil {
+		config.Key = KeyByIP(DefaultIPv6Prefix)
 	}
 	if config.Headers == 0 {
 		config.Headers = HeadersDraft11
@@ -225,7 +225,7 @@ func (config Config) validate() error {
 	case len(config.Limiter.Limits()) == 0:
 		fault("Config.Limiter", "one without limits", allowedLimiter)
 	}
-	errs = append(errs, faultsOf(config.KeyFunc)...)
+	errs = append(errs, faultsOf(config.Key)...)
 	if text := config.Headers.fault(); text != "" {
 		fault("Config.Headers", strconv.Quote(config.Headers.String())+", which "+text, allowedHeaders)
 	}

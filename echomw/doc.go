@@ -34,12 +34,12 @@
 //
 // # Trying out, and switching off
 //
-// [slidingwindow.Limiter.SetShadow] makes the limiter refuse nothing: requests are
+// [slidingwindow.Limiter.SetMode] makes the limiter refuse nothing: requests are
 // counted, but all are passed on, even those that cannot be decided, which the Logger then
 // tells of, and no headers are sent unless Config.ShadowHeaders is set. Config.OnFirstRefusal and the
 // Reason of the decision tell what would have been refused.
 //
-// [slidingwindow.Limiter.SetEnabled] switches it off, and on again, while the server runs.
+// [slidingwindow.Limiter.SetMode] switches it off, and on again, while the server runs.
 //
 // # Name the limits
 //

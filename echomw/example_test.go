@@ -24,7 +24,7 @@ func call(e *echo.Echo, path, remoteAddr string) *http.Response {
 }
 
 func ExampleRateLimiter() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -51,7 +51,7 @@ func ExampleRateLimiter() {
 
 // Each client has a quota of its own on each route.
 func ExampleRateLimiterWithConfig() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -63,7 +63,7 @@ func ExampleRateLimiterWithConfig() {
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: echomw.Join(echomw.KeyByIP(echomw.DefaultIPv6Prefix), echomw.KeyByRoute()),
+		Key:     echomw.Join(echomw.KeyByIP(echomw.DefaultIPv6Prefix), echomw.KeyByRoute()),
 	}))
 	ok := func(c echo.Context) error { return c.NoContent(http.StatusOK) }
 	e.GET("/users/:id", ok)
@@ -82,7 +82,7 @@ func ExampleRateLimiterWithConfig() {
 
 // What names a client is up to the application: here the first label of the host.
 func ExampleKeyFunc() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -94,7 +94,7 @@ func ExampleKeyFunc() {
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) {
+		Key: echomw.KeyFunc(func(c echo.Context) (string, error) {
 			tenant, _, found := strings.Cut(c.Request().Host, ".")
 			if !found {
 				return "", echo.NewHTTPError(http.StatusNotFound, "no such tenant")
@@ -117,7 +117,7 @@ func ExampleKeyFunc() {
 
 // The body of a refusal is one line of configuration.
 func ExampleConfig_message() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -153,7 +153,7 @@ func ExampleConfig_ToMiddleware() {
 
 // Guesses of a password are limited; a user who knows it never is.
 func ExampleConfig_login() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -184,7 +184,7 @@ func ExampleConfig_login() {
 
 // Each customer has the limit of their plan.
 func ExampleConfig_limits() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -219,7 +219,7 @@ func ExampleConfig_limits() {
 
 // Metrics count what became of each request.
 func ExampleFromContext() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // Clients of several generations are told in one response.
 func ExampleHeaders() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

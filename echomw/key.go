@@ -25,7 +25,7 @@ type Keyer interface {
 
 // KeyFunc makes a function a [Keyer], as [net/http.HandlerFunc] makes one a handler:
 //
-//	KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) { return tenant(c) })
+//	Key: echomw.KeyFunc(func(c echo.Context) (string, error) { return tenant(c) })
 //
 // KeyFunc(nil) is an error of [Config.ToMiddleware].
 type KeyFunc func(c echo.Context) (string, error)
@@ -70,7 +70,7 @@ func faultsIn(key Keyer) badKey {
 	switch key := key.(type) {
 	case nil:
 		return badKey{{Field: "Keyer", Given: "nil", Allowed: "a KeyFunc, or what KeyByIP and the other functions that return a Keyer make"}}
-	case KeyFunc:
+	case Key:
 		if key == nil {
 			return badKey{{Field: "KeyFunc", Given: "nil", Allowed: "a function that returns a key"}}
 		}

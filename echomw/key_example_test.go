@@ -17,7 +17,7 @@ import (
 
 // onePerMinute is middleware that lets one request of each key through.
 func onePerMinute(key echomw.Keyer) echo.MiddlewareFunc {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -25,7 +25,7 @@ func onePerMinute(key echomw.Keyer) echo.MiddlewareFunc {
 	if err != nil {
 		panic(err)
 	}
-	return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: key})
+	return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: key})
 }
 
 // send returns the status of the answer to a request, with this header if it is named.

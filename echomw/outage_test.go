@@ -60,7 +60,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback", func(t *testing.T) {
-		memory, err := memory.New(memory.Config{})
+		memory, err := memory.NewWithConfig(memory.Config{})
 		require.NoError(t, err)
 		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory, Instances: 3})
 		var seen slidingwindow.Decision
@@ -77,7 +77,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback that gives back", func(t *testing.T) {
-		memory, err := memory.New(memory.Config{})
+		memory, err := memory.NewWithConfig(memory.Config{})
 		require.NoError(t, err)
 		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory})
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, store, limit), SkipSuccessful: true}))

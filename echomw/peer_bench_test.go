@@ -26,7 +26,7 @@ func (w *lastStatus) WriteHeader(status int)      { w.status = status }
 
 // ours is this package's middleware on a MemoryStore, with its defaults.
 func ours(b *testing.B, limit slidingwindow.Limit) echo.MiddlewareFunc {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // An LLM gateway limits requests and tokens: each call takes 1 of one and many of the other, or
 // nothing.
 func ExampleLimiter_AllowCost() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -43,7 +43,7 @@ func ExampleLimiter_AllowCost() {
 
 // A worker fetches as many jobs as it may run.
 func ExampleLimiter_AllowAtMost() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -68,7 +68,7 @@ func ExampleLimiter_AllowAtMost() {
 // known. The request may have ended by then, with its context.
 func ExampleLimiter_Settle() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -100,7 +100,7 @@ func ExampleLimiter_Settle() {
 // What cannot be estimated is charged afterwards. It may pass Max, and later calls pay.
 func ExampleLimiter_Charge() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

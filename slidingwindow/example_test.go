@@ -15,7 +15,7 @@ import (
 
 func Example() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -65,7 +65,7 @@ func ExampleNewRedisStore() {
 
 // Several limits are decided together: a refusal by one takes nothing from the others.
 func ExampleNew_severalLimits() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -93,7 +93,7 @@ func ExampleNew_severalLimits() {
 // A cost other than one: a budget of tokens for a language model. The log has one entry
 // for each call, not one for each token.
 func ExampleLimiter_AllowN() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -119,7 +119,7 @@ func ExampleLimiter_AllowN() {
 }
 
 func ExampleLimiter_Peek() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -141,7 +141,7 @@ func ExampleLimiter_Peek() {
 }
 
 func ExampleLimiter_Reset() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -170,7 +170,7 @@ func ExampleLimiter_Reset() {
 // A login counts failures only: what a success took is given back.
 func ExampleLimiter_Refund() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -198,8 +198,8 @@ func ExampleLimiter_Refund() {
 }
 
 // What would a new limit refuse? Shadow mode tells, and refuses nothing.
-func ExampleLimiter_SetShadow() {
-	store, err := memory.New(memory.Config{})
+func ExampleLimiter_SetMode() {
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -207,7 +207,7 @@ func ExampleLimiter_SetShadow() {
 	if err != nil {
 		panic(err)
 	}
-	limiter.SetShadow(true)
+	limiter.SetMode(slidingwindow.ModeShadow)
 	for range 2 {
 		d, err := limiter.Allow(context.Background(), "user:42")
 		if err != nil {

@@ -42,7 +42,7 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 
 // With returns a Limiter of other limits over the same store, for limits that are known
 // only at run time, such as those of a customer's plan. It has no switches of its own:
-// [Limiter.SetEnabled] and [Limiter.SetShadow] of either work on both. Its errors are those
+// [Limiter.SetMode] and [Limiter.SetMode] of either work on both. Its errors are those
 // of [New]. It is cheap, but not free: keep what it returns for the limits that recur.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	if l.store == nil {
@@ -123,7 +123,7 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, 
 // then that of one unit. n is 1 or more ([ErrInvalidCost]) and may be above a Max; no call takes
 // more than 4,294,967,295. Its other errors are those of AllowN.
 //
-// All n may be used, although they were not taken, if the Reason is [ReasonDisabled],
+// All n may be used, although they were not taken, if the Reason is [ReasonOff],
 // [ReasonShadow] or [ReasonFailOpen].
 func (l *Limiter) AllowAtMost(ctx context.Context, key string, n int64) (Decision, error) {
 	if n < 1 {
@@ -200,7 +200,7 @@ func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error
 		return errNotMade
 	}
 	if !l.Enabled() {
-		d.Allowed, d.Reason = true, ReasonDisabled
+		d.Allowed, d.Reason = true, ReasonOff
 		return nil
 	}
 	req.Key = boundKey(req.Key)

@@ -11,7 +11,7 @@ type switches struct {
 
 // SetEnabled switches the limiter off and on again, at once and in this process only: the
 // way out when a limit turns out to do harm. A limiter that is off allows every valid call
-// without asking the store and counts nothing; its Decisions have [ReasonDisabled] and
+// without asking the store and counts nothing; its Decisions have [ReasonOff] and
 // no Statuses. Refund and Reset work as ever. A new limiter is on.
 func (l *Limiter) SetEnabled(on bool) {
 	if l.switches != nil {

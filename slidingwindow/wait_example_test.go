@@ -12,7 +12,7 @@ import (
 
 // A queue worker waits for its turn. Workers in all processes stand in one line.
 func ExampleLimiter_Wait() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}
@@ -40,7 +40,7 @@ func ExampleLimiter_Wait() {
 
 // A job that would have to wait goes back to its queue until its turn, which is then its own.
 func ExampleLimiter_Reserve() {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

@@ -35,7 +35,7 @@ func limit(name string, cfg *config.Config, store slidingwindow.Store, logger *s
 	}
 	return echomw.Config{
 		Limiter: limiter,
-		KeyFunc: key,
+		Key:     key,
 		Headers: headers,
 		Status: echomw.StatusCodes{
 			Refused: cfg.Response.RefusedStatus,

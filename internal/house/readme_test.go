@@ -76,7 +76,7 @@ func readmeConfiguration(ctx context.Context, e *echo.Echo, serve func()) error 
 	limiter.SetShadow(api.Shadow)
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: key,
+		Key:     key,
 		Headers: headers,
 		Status: echomw.StatusCodes{
 			Refused: cfg.Response.RefusedStatus,

@@ -23,7 +23,7 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	inMemory, err := memory.New(memory.Config{})
+	inMemory, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		panic(err)
 	}

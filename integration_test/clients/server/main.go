@@ -45,7 +45,7 @@ func main() {
 }
 
 func newHandler(requests *requestLog) (http.Handler, error) {
-	store, err := memory.New(memory.Config{})
+	store, err := memory.NewWithConfig(memory.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func newHandler(requests *requestLog) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limited, err := echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyFunc(byPath)}.ToMiddleware()
+	limited, err := echomw.Config{Limiter: limiter, Key: echomw.KeyFunc(byPath)}.ToMiddleware()
 	if err != nil {
 		return nil, err
 	}

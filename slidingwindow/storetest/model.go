@@ -201,7 +201,7 @@ func (m *Model) status(key string, limit slidingwindow.Limit) slidingwindow.Stat
 	status := slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-l.used(limit.Window, m.now))}
 	for _, h := range l.hits {
 		if h.at.After(m.now.Add(-limit.Window)) {
-			status.ResetAfter = h.at.Add(limit.Window).Sub(m.now)
+			status.ReplenishAfter = h.at.Add(limit.Window).Sub(m.now)
 			break
 		}
 	}

@@ -27,9 +27,9 @@ func callsOfAResolutionLeaveTogether(t *testing.T, h Harness) {
 	d := take(t, l, "k", 3)
 	require.True(t, d.Allowed)
 	assert.EqualValues(t, 7, d.Remaining)
-	assert.Equal(t, time.Minute+toNextTen, d.ResetAfter)
+	assert.Equal(t, time.Minute+toNextTen, d.ReplenishAfter)
 	h.Advance(toNextTen)
-	assert.Equal(t, time.Minute, take(t, l, "k", 4).ResetAfter, "the end of a Resolution is in it")
+	assert.Equal(t, time.Minute, take(t, l, "k", 4).ReplenishAfter, "the end of a Resolution is in it")
 	h.Advance(time.Microsecond)
 	last := take(t, l, "k", 3)
 	require.True(t, last.Allowed)
@@ -146,7 +146,7 @@ func refundFromASharedEntry(t *testing.T, h Harness) {
 	d, err := l.Peek(t.Context(), "all")
 	require.NoError(t, err)
 	assert.EqualValues(t, 100, d.Remaining)
-	assert.Zero(t, d.ResetAfter, "nothing is left of the entry")
+	assert.Zero(t, d.ReplenishAfter, "nothing is left of the entry")
 	require.NoError(t, l.Refund(t.Context(), "all", all), "of what is gone")
 	assert.EqualValues(t, 100, remaining(t, l, "all"))
 
@@ -196,7 +196,7 @@ func resolutionIsOfEachLimit(t *testing.T, h Harness) {
 	d = take(t, l, "k", 1)
 	require.True(t, d.Allowed)
 	assert.EqualValues(t, 4, d.Statuses()[0].Remaining, "none has left the other one")
-	assert.Equal(t, toNextTen, d.Statuses()[0].ResetAfter)
+	assert.Equal(t, toNextTen, d.Statuses()[0].ReplenishAfter)
 }
 
 func placesWithResolution(t *testing.T, h Harness) {
