@@ -29,11 +29,11 @@ type Config struct {
 	// Required.
 	Limiter *slidingwindow.Limiter
 
-	// KeyFunc names whom to count a request against: a KeyFunc, or what KeyByIP and the
+	// Key names whom to count a request against: a KeyFunc, or what KeyByIP and the
 	// other functions return. What is wrong with their arguments is an error of
 	// ToMiddleware.
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
-	KeyFunc Keyer
+	Key Keyer
 
 	// Cost is how many units a request takes, such as the number of items that it asks for.
 	// With 0 it is passed on unlimited and without headers. One that costs more than a
@@ -131,10 +131,10 @@ type Config struct {
 	// Optional. Defaults to Status.Refused with Message.
 	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
-	// ErrorHandler is called when a request cannot be decided: the KeyFunc gave no key
+	// ErrorHandler is called when a request cannot be decided: the Keyer gave no key
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
-	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
+	// ErrNoKey if there is no key, unless the Keyer returned an *echo.HTTPError of
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
@@ -169,14 +169,14 @@ type StatusCodes struct {
 	// Refused is the status of a refusal. Defaults to 429 (RFC 6585, section 4).
 	Refused int
 
-	// NoKey is the status if the KeyFunc gives no key, and no status of its own with
+	// NoKey is the status if the Keyer gives no key, and no status of its own with
 	// its error, as KeyByHeader and the like do with 400. Defaults to 403.
 	NoKey int
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
 
-	// Left is the status if the KeyFunc, Cost, Limits or a Store of your own gave up because
+	// Left is the status if the Keyer, Cost, Limits or a Store of your own gave up because
 	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
 	// (StatusClientLeft).
 	Left int

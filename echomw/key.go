@@ -70,7 +70,7 @@ func faultsIn(key Keyer) badKey {
 	switch key := key.(type) {
 	case nil:
 		return badKey{{Field: "Keyer", Given: "nil", Allowed: "a KeyFunc, or what KeyByIP and the other functions that return a Keyer make"}}
-	case Key:
+	case KeyFunc:
 		if key == nil {
 			return badKey{{Field: "KeyFunc", Given: "nil", Allowed: "a function that returns a key"}}
 		}

@@ -77,7 +77,7 @@ func (g *gate) logger() *slog.Logger {
 }
 
 func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
-	if g.Skipper(c) || !g.Limiter.Enabled() || g.SkipPreflight && isPreflight(c.Request()) {
+	if g.Skipper(c) || g.Limiter.Mode() == slidingwindow.ModeOff || g.SkipPreflight && isPreflight(c.Request()) {
 		return next(c)
 	}
 	form := c.Request().MultipartForm
@@ -89,7 +89,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	if failure != nil {
 		failure = g.ofClientThatLeft(c, failure)
 	}
-	shadow := g.Limiter.Shadow()
+	shadow := g.Limiter.Mode() == slidingwindow.ModeShadow
 	switch {
 	case failure != nil && shadow:
 		g.warnOfShadow(c, failure)
@@ -126,7 +126,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
 	key, err := g.Key.Key(c)
 	if err == nil && key == "" {
-		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
+		err = fmt.Errorf("%w: the Keyer returned an empty key", ErrNoKey)
 	}
 	if err != nil {
 		return turn{}, failureOf(err, ErrNoKey, g.Status.NoKey)

@@ -175,7 +175,7 @@ func TestMessageReachesTheHTTPErrorHandlerOfTheApplication(t *testing.T) {
 	assert.Equal(t, "slow down on api", rec.Body.String())
 }
 
-func TestDenyHandler(t *testing.T) {
+func TestRefusalHandler(t *testing.T) {
 	for name, test := range map[string]struct {
 		deny        func(c echo.Context, d slidingwindow.Decision) error
 		status      int
@@ -219,7 +219,7 @@ func TestDenyHandler(t *testing.T) {
 	}
 }
 
-func TestDenyHandlerIsNotCalledWhenAllowed(t *testing.T) {
+func TestRefusalHandlerIsNotCalledWhenAllowed(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
 		RefusalHandler: func(c echo.Context, _ slidingwindow.Decision) error {

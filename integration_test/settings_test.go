@@ -32,11 +32,8 @@ func loaded(key string, value any) (*config.Config, error) {
 
 // built is whether echomw makes a middleware of these settings.
 func built(t require.TestingT, settings echomw.Config) error {
-	store, err := memory.NewWithConfig(memory.Config{})
-	require.NoError(t, err)
-	settings.Limiter, err = slidingwindow.New(store, slidingwindow.Limit{Max: 1, Window: time.Second})
-	require.NoError(t, err)
-	_, err = settings.ToMiddleware()
+	settings.Limiter = slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Max: 1, Window: time.Second})
+	_, err := settings.ToMiddleware()
 	return err
 }
 

@@ -24,7 +24,7 @@ type Decision struct {
 	// [Limiter.AllowAtMost] if not all fitted; else 0. After [Limiter.AllowCost] it is that of
 	// Limit; see [Status] for the others. It is 0
 	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
-	// the limiter is disabled or in shadow mode, or failed open.
+	// the limiter is off or in shadow mode, or failed open.
 	Granted int64
 
 	// Limit is the binding limit, to which Remaining, RetryAfter and ReplenishAfter
@@ -66,12 +66,12 @@ type Reason string
 // over a [Store] give. More may come: a switch over them needs a default.
 const (
 	ReasonAllowed  Reason = "allowed"   // the store allowed the call, and counted it unless it was a peek
-	ReasonRefused  Reason = "limited"   // the store refused the call
+	ReasonRefused  Reason = "refused"   // the store refused the call
 	ReasonCached   Reason = "cached"    // refused without asking Redis, which would refuse it: see [RedisStore]
 	ReasonFallback Reason = "fallback"  // another store decided, because the store could not
 	ReasonFailOpen Reason = "fail-open" // allowed uncounted, because no store could decide
-	ReasonShadow   Reason = "shadow"    // allowed by [Limiter.SetMode]; would have been refused
-	ReasonOff      Reason = "disabled"  // allowed uncounted by [Limiter.SetMode]
+	ReasonShadow   Reason = "shadow"    // allowed by [ModeShadow]; would have been refused
+	ReasonOff      Reason = "off"       // allowed uncounted by [ModeOff]
 )
 
 // Status is where one of the limits stands after a decision. Its fields have the

@@ -229,7 +229,7 @@ func TestReadmesCodeOfWatchingWorks(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, get(e).Code)
 	limiter.SetMode(slidingwindow.ModeOff)
 	assert.Empty(t, get(e).Header().Get("RateLimit"))
-	assert.JSONEq(t, `{"allowed": 1, "shadow": 2, "limited": 1}`, decisions.String())
+	assert.JSONEq(t, `{"allowed": 1, "shadow": 2, "refused": 1}`, decisions.String())
 }
 
 func TestReadmesCodeOfProxiesWorks(t *testing.T) {

@@ -45,10 +45,7 @@ func main() {
 }
 
 func newHandler(requests *requestLog) (http.Handler, error) {
-	store, err := memory.NewWithConfig(memory.Config{})
-	if err != nil {
-		return nil, err
-	}
+	store := memory.New()
 	limiter, err := slidingwindow.New(store, limit)
 	if err != nil {
 		return nil, err

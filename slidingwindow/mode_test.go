@@ -17,12 +17,12 @@ func TestDisabledLimiterAllowsAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	client := privateServer(t)
 	l, _ := newRedisLimiter(t, client, slidingwindow.PerMinute(1), slidingwindow.PerHour(5))
-	require.True(t, l.Enabled())
+	require.Equal(t, slidingwindow.ModeEnforce, l.Mode())
 	require.True(t, allow(t, l, "k"))
 	require.False(t, allow(t, l, "k"))
 
 	l.SetMode(slidingwindow.ModeOff)
-	assert.False(t, l.Enabled())
+	assert.Equal(t, slidingwindow.ModeOff, l.Mode())
 	before := calls(t, client)
 	for range 3 {
 		d, err := l.Allow(t.Context(), "k")
@@ -49,9 +49,9 @@ func TestShadowModeCountsAndRefusesNothing(t *testing.T) {
 	redis, _ := newRedisLimiter(t, redistest.Client(t), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
 	inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
 	for name, l := range map[string]*slidingwindow.Limiter{"redis": redis, "memory": inMemory} {
-		require.False(t, l.Shadow())
+		require.Equal(t, slidingwindow.ModeEnforce, l.Mode())
 		l.SetMode(slidingwindow.ModeShadow)
-		require.True(t, l.Shadow())
+		require.Equal(t, slidingwindow.ModeShadow, l.Mode())
 		for range 2 {
 			d, err := l.Allow(t.Context(), "k")
 			require.NoError(t, err)
@@ -102,12 +102,12 @@ func TestWithIsALimiterOfOtherLimits(t *testing.T) {
 	assert.False(t, allow(t, pro, "k"))
 
 	l.SetMode(slidingwindow.ModeOff)
-	assert.False(t, pro.Enabled(), "one kill switch for all")
+	assert.Equal(t, slidingwindow.ModeOff, pro.Mode(), "one kill switch for all")
 	assert.True(t, allow(t, pro, "k"))
 	pro.SetMode(slidingwindow.ModeEnforce)
-	assert.True(t, l.Enabled())
+	assert.Equal(t, slidingwindow.ModeEnforce, l.Mode())
 	pro.SetMode(slidingwindow.ModeShadow)
-	assert.True(t, l.Shadow())
+	assert.Equal(t, slidingwindow.ModeShadow, l.Mode())
 
 	_, err = l.WithLimits()
 	assert.ErrorIs(t, err, slidingwindow.ErrInvalidLimit)
