@@ -2,12 +2,13 @@
 --
 -- KEYS     the log of each limit of each call, a sorted set; all in one slot
 -- ARGV     runs of calls that are alike, each as one text of big endian numbers
---            kind   1 byte: "t" take now; "p" peek; "m" take as many of the times as fit, in one
---                   entry; "l" take for now and ahead; "w" take for the earliest time that fits
---                   and is not before the newest entry's, or refuse if that is after now and ahead
---            ahead  7 bytes: us
+--            kind   1 byte: "t" take; "p" peek; "m" take as many of the times as fit, in one
+--                   entry; "w" take for the earliest time that fits and is not before the newest
+--                   entry's, or refuse if that is after now and ahead
+--            ahead  7 bytes: us; what "t" and "m" take is for any time until now and ahead, the
+--                   time of its entry
 --            calls  4 bytes: in this run, 1 or more
---            times  4 bytes: how often each is made, 1 or more; for "l" and "w" 1
+--            times  4 bytes: how often each is made, 1 or more; for "w" 1
 --            n      1 byte: limits of each call, then n times
 --              max     7 bytes: units of the limit
 --              window  7 bytes: of the limit, us
@@ -18,7 +19,8 @@
 --            n times  used (units, after this call), reset (us until the oldest hit leaves, or 0)
 --            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
 --            and that again for the other times, if some were granted and some were not
---          and for each hit whose time is not the first value plus its hit
+--          and for each hit whose time is not the first value plus its hit or, where hits share
+--          entries, not the first value
 --            call, limit, hit (each from 0), its time (us)
 --
 -- A log has one entry for each hit. Its score is the time of the hit (us). Its member is that
@@ -139,7 +141,7 @@ for run = 1, #ARGV do
           logs[b], at = fits - now, math.max(at, fits)
         end
         hits = kind == 'w' and at - now <= ahead and 1 or 0
-      elseif kind == 'l' then at = now + ahead end
+      else at = now + ahead end
       for i = 1, hits > 0 and kind ~= 'p' and not failure and n or 0 do
         local b, name = 13 * i, KEYS[key + i]
         if n > 1 then
@@ -182,9 +184,11 @@ for run = 1, #ARGV do
             if added == 0 then found, head = place(name, time, text, 1), new end
           until added > 0
           if old then call('ZREM', name, old) end
-          for hit = 0, found[#found - 1] ~= nowScore and entries - 1 or -1 do
+          local told = kind == 'm' and 1 or hits
+          if found[#found - 1] == nowScore or share > 1 and at == now then told = 0 end
+          for hit = 0, told - 1 do
             local time = share > 1 and at or read('>I7', found[2 * hit + 2])
-            if time ~= now + done + hit then
+            if time ~= now + done + hit or share > 1 then
               late = late or {}
               late[#late + 1], late[#late + 2], late[#late + 3], late[#late + 4] = index, i - 1, done + hit, time
             end

@@ -114,3 +114,34 @@ func TestLogBytes(t *testing.T) {
 	assert.EqualValues(t, 512, slidingwindow.Limit{Max: 0, Window: time.Hour}.LogBytes())
 	assert.Positive(t, slidingwindow.Limit{Max: 1e15 - 1, Window: time.Hour}.LogBytes())
 }
+
+// Calls of one batch are decided at once, and each has a receipt for its units all the same.
+func TestABatchSharesAnEntry(t *testing.T) {
+	t.Parallel()
+	h, _ := redisHarness(t, redistest.Client(t))
+	shared := slidingwindow.Limit{Name: "shared", Max: 20, Window: time.Minute, Resolution: 10 * time.Second}
+	exact := slidingwindow.Limit{Name: "exact", Max: 30, Window: time.Minute}
+	h.Advance(8_765_432 * time.Microsecond) // 1us before the next Resolution
+	l := newLimiter(t, h.Store, shared, exact)
+	left := func() (left [2]int64) {
+		d, err := l.Peek(t.Context(), "k")
+		require.NoError(t, err)
+		return [2]int64{d.Statuses()[0].Remaining, d.Statuses()[1].Remaining}
+	}
+	want := [2]int64{20, 30}
+	for _, ahead := range []time.Duration{0, time.Microsecond, 10 * time.Second} {
+		requests := make([]slidingwindow.Request, 7)
+		for i := range requests {
+			requests[i] = slidingwindow.Request{Key: "k", Limits: l.Limits(), Cost: 3, Ahead: ahead}
+		}
+		decisions, errs := h.Store.(*slidingwindow.RedisStore).DecideTogether(t.Context(), requests...)
+		require.Equal(t, make([]error, 7), errs)
+		require.Equal(t, [2]int64{2, 12}, left(), "six of seven fit")
+		for i, d := range decisions {
+			require.NoError(t, h.Store.Settle(t.Context(), "k", d, nil))
+			granted := int64(min(i+1, 6)) * 3
+			require.Equal(t, [2]int64{2 + granted, 12 + granted}, left(), "call %d, %v ahead", i, ahead)
+		}
+		require.Equal(t, want, left())
+	}
+}

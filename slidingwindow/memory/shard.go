@@ -51,7 +51,7 @@ func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Dec
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
 	units := judge(subj, req, now, id, d)
-	at := now + int64(d.Delay)
+	at := now + int64(d.Delay+req.Ahead)
 	switch {
 	case req.Peek:
 	case d.Allowed:
@@ -99,7 +99,7 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingw
 	for i := range statuses {
 		statuses[i].RetryAfter = 0
 		limit := &req.Limits[i]
-		at := timeOf(limit, now+int64(wait))
+		at := timeOf(limit, now+int64(wait+req.Ahead))
 		take(&statuses[i], granted(req, i, units), time.Duration(at-now), subj.receipt(limit, at, now, id))
 	}
 	*d = slidingwindow.NewDecision(0, statuses...)
