@@ -121,7 +121,7 @@ func TestABatchSharesAnEntry(t *testing.T) {
 	h, _ := redisHarness(t, redistest.Client(t))
 	shared := slidingwindow.Limit{Name: "shared", Max: 20, Window: time.Minute, Resolution: 10 * time.Second}
 	exact := slidingwindow.Limit{Name: "exact", Max: 30, Window: time.Minute}
-	h.Advance(8_765_432 * time.Microsecond) // 1us before the next Resolution
+	h.Advance(8_765_433 * time.Microsecond) // the end of a Resolution: a microsecond ahead is another one
 	l := newLimiter(t, h.Store, shared, exact)
 	left := func() (left [2]int64) {
 		d, err := l.Peek(t.Context(), "k")
