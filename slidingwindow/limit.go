@@ -53,12 +53,12 @@ type Limit struct {
 	// count until the end of that Resolution and a Window more, so no Window ever
 	// holds more than Max, and a call may be refused early by less than a Resolution.
 	// RetryAfter, ReplenishAfter and the places of Reserve are exact in that log.
-	// 0, or 1ms to Window, in whole microseconds, and Window a multiple of it: up to 120 to a Window are
-	// kept in the fewest bytes. Limiters of one Name may have different Resolutions. Defaults
-	// to 0: each call has an entry of its own.
+	// It is 0, or 1ms to Window, in whole microseconds, and Window a multiple of it; with up to
+	// 120 of them to a Window a log takes the fewest bytes. Limiters of one Name may have different
+	// ones. Defaults to 0: each call has an entry of its own.
 	//
-	// A Decision on such a limit can be refunded or settled once, as any: a second time takes
-	// the units of other calls in the entry, which [Limiter.Refund] can't tell apart.
+	// Refund or settle a Decision on such a limit once: a second time, which does nothing
+	// else, takes the units of other calls in the entry.
 	Resolution time.Duration
 }
 
@@ -114,10 +114,10 @@ func (l Limit) Validate() error {
 	return errors.Join(errs...)
 }
 
-// LogBytes returns how many bytes of Redis the log of one key can take at most, besides its name: 10 million calls a
-// day take 1.6 GB without a Resolution, and 20 KB with one of 15 minutes. It counts on entries of
-// allowed calls only: places of [Limiter.Reserve] ahead of the clock, and what Settle and Charge
-// count above Max, come on top.
+// LogBytes returns how many bytes of Redis the log of one key can take at most, besides its
+// name. 10 million calls a day can take 1.6 GB without a Resolution, and 16 KB with one of 15
+// minutes. It counts entries of allowed calls only: places of [Limiter.Reserve] ahead of the
+// clock, units taken ahead, and what [Limiter.Charge] counts above Max come on top.
 func (l Limit) LogBytes() int64 {
 	entries := l.Max
 	if l.Resolution > 0 {
