@@ -46,6 +46,12 @@ type Parted interface {
 	Part(key string) string
 }
 
+// LimitChecker is a [Store] that not every limit can be used with. [New] returns its error.
+type LimitChecker interface {
+	// CheckLimits says why these valid limits cannot be used with the store, if so.
+	CheckLimits(limits []Limit) error
+}
+
 // Request is one question to a [Store].
 type Request struct {
 	// Key is whom to limit: 1 to 135 bytes, any of them. Longer keys of callers

@@ -23,10 +23,8 @@ type memoryLog struct {
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone, or settled
+	id  int64 // of this entry alone
 }
-
-const settled = 0
 
 // view is what a log says at some time.
 type view struct {
@@ -125,18 +123,16 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// settle gives the entry of that id other units, or takes it out if they are 0, and tells
-// whether they are fewer than before. An entry is settled once.
-func (l *memoryLog) settle(id, units int64) (fewer bool) {
+// settle gives the entry of that id other units than those that were taken, or takes it out if they
+// are 0, and tells whether they are fewer. It does nothing if others are there: they were settled.
+func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
 		i--
 	}
-	if i < 0 {
+	if i < 0 || l.entry(i).sum-l.sumBefore(i) != taken {
 		return false
 	}
-	more := units - (l.entry(i).sum - l.sumBefore(i))
-	l.entry(i).id = settled
 	if units == 0 {
 		l.len--
 	}
@@ -144,9 +140,9 @@ func (l *memoryLog) settle(id, units int64) (fewer bool) {
 		if units == 0 {
 			*l.entry(i) = *l.entry(i + 1)
 		}
-		l.entry(i).sum += more
+		l.entry(i).sum += units - taken
 	}
-	return more < 0
+	return units < taken
 }
 
 func (l *memoryLog) resize(size int) {

@@ -43,7 +43,7 @@ func (s *shard) init(maxKeys int) {
 	s.subjects = make(map[string]*subject)
 	s.open.prev, s.open.next = &s.open, &s.open
 	// A Decision of another store is hardly taken for one of this.
-	s.lastID = rand.Int64N(math.MaxInt64 / 2)
+	s.lastID = rand.Int64N(math.MaxInt64 / 4)
 }
 
 // take decides. To hand pointers down is worth it here: a Decision is long to copy.
@@ -147,7 +147,7 @@ func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64)
 	}
 }
 
-func (s *shard) settle(key, limitName string, id, units int64) {
+func (s *shard) settle(key, limitName string, id, taken, units int64) {
 	subj := s.subjects[key]
 	if subj == nil {
 		return
@@ -155,7 +155,7 @@ func (s *shard) settle(key, limitName string, id, units int64) {
 	fewer := false
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
 		if log.name == limitName {
-			fewer = log.settle(id, units)
+			fewer = log.settle(id, taken, units)
 		}
 		return log.len == 0
 	})

@@ -119,7 +119,7 @@ func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 			anew = units[i]
 		}
 		if status.Receipt != 0 && anew != status.Granted {
-			shard.settle(key, status.Limit.Name, status.Receipt, anew)
+			shard.settle(key, status.Limit.Name, status.Receipt, status.Granted, anew)
 		}
 	}
 	return nil
