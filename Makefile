@@ -61,7 +61,7 @@ test: ## run every test, also on a real Redis, with the race detector
 	@$(INSTALL) redis || true
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
-	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 ./...)
+	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
@@ -116,6 +116,7 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow/... ./echomw
+	$(GO) test -C echomw/echov5 -run '^$$' -bench . -benchmem .
 
 .PHONY: fmt
 fmt: ## format the code
