@@ -41,13 +41,9 @@ func (s *Store) startRenewal(shard *shard, p *pool, n int64) {
 	p.renewing, p.err = true, nil
 	p.renewals++
 	now := s.now()
-	cost, resets, unused := p.asks(n, now), p.resets, shard.retire(p, now)
-	s.work.Go(func() {
-		for _, l := range unused { // for others, or for the loan to come
-			_ = s.tell(context.Background(), shard, l)
-		}
-		s.renew(shard, p, cost, resets)
-	})
+	s.giveBack(shard, shard.retire(p, now)...)
+	cost, resets := p.asks(n, now), p.resets
+	s.work.Go(func() { s.renew(shard, p, cost, resets) })
 }
 
 func (s *Store) renew(shard *shard, p *pool, cost int64, resets int) {
