@@ -35,6 +35,8 @@ const (
 	batchSizeRule       = "1 to 10000"
 	batchesInFlightRule = "1 to 1000"
 
+	leaseRule = "1ms or more, such as 50ms, or 0s for none"
+
 	longList = 90 // bytes; a message has a longer one once
 )
 
@@ -80,6 +82,12 @@ func (s *settings) config() *Config {
 	}
 	if batches, ok := s.within(keyBatchesInFlight, maxBatchesInFlight, batchesInFlightRule); ok {
 		c.Redis.BatchesInFlight = batches
+	}
+	if lease, ok := s.duration(keyLease, leaseRule); ok {
+		if lease != 0 && lease < time.Millisecond {
+			s.invalid(keyLease, "", leaseRule)
+		}
+		c.Redis.Lease = lease
 	}
 	if lifetime, ok := s.duration(keyLifetime, lifetimeRule); ok {
 		if lifetime < time.Second {

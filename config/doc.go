@@ -27,6 +27,7 @@
 //	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
 //	redis.batch_size         REDIS_BATCH_SIZE                   1 to 10000; not set, it is as in slidingwindow.RedisConfig
 //	redis.batches_in_flight  REDIS_BATCHES_IN_FLIGHT            1 to 1000; not set, it is as in slidingwindow.RedisConfig
+//	redis.lease              REDIS_LEASE              0s        1ms or more, or 0s for none; see package lease
 //	redis.client_cache       REDIS_CLIENT_CACHE       true      true or false
 //	redis.skip_verify        REDIS_SKIP_VERIFY        false     true or false, with TLS
 //	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file

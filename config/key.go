@@ -23,6 +23,7 @@ const (
 	keyClientCache     = "redis.client_cache"
 	keyBatchSize       = "redis.batch_size"
 	keyBatchesInFlight = "redis.batches_in_flight"
+	keyLease           = "redis.lease"
 
 	keyCAFile           = "redis.ca_file"
 	keyCertFile         = "redis.cert_file"
@@ -58,7 +59,7 @@ const (
 var (
 	plainKeys = []string{
 		keyHost, keyPort, keyURL, keyUsername, keyPassword, keyPrefix, keyTimeout, keyLifetime, keyOnFailure, keyInstances,
-		keyBatchSize, keyBatchesInFlight, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
+		keyBatchSize, keyBatchesInFlight, keyLease, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
 		keySentinelUser, keySentinelPassword, keySentinelTLS,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,
 		keyIPv6Prefix, keySecret, keyProxies, keyProxyHeader,

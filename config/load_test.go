@@ -16,7 +16,7 @@ import (
 )
 
 // known ends the error for a key that resembles none.
-const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.connection_lifetime, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.client_cache, redis.skip_verify, " +
+const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.connection_lifetime, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.lease, redis.client_cache, redis.skip_verify, " +
 	"redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, redis.sentinel_tls, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
 	"client.ipv6_prefix, client.key_secret, client.trusted_proxies, client.proxy_header, limits.<name>.max, limits.<name>.window, limits.<name>.resolution, limits.<name>.by and limits.<name>.mode"
 

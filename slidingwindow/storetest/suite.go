@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Promise10_TheWholeQuotaIsUsed", lineUsesTheWholeQuota},
 		{"Settle", settlePerLimit},
 		{"Settle/above_Max", settleAboveMax},
+		{"Settle/again", settleAgain},
 		{"Settle/gone", settleOfWhatIsGone},
 		{"Settle/bad", badSettles},
 		{"Settle/ended_context", settleAfterTheClientLeft},
