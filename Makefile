@@ -54,6 +54,13 @@ importer: ## import three million rows from four processes under one leased limi
 	@$(GO) build -C examples/importer -buildvcs=false -o ../../bin/ .
 	@exec bin/importer
 
+.PHONY: metrics
+metrics: ## show what OpenTelemetry measures, in a Prometheus that checks the alerts
+	@$(INSTALL) redis || true
+	@$(INSTALL) prometheus
+	@$(GO) build -C examples/metrics -buildvcs=false -o ../../bin/ .
+	@exec bin/metrics
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
