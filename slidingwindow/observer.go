@@ -72,6 +72,10 @@ func (l *Limiter) WithObserver(observer Observer) *Limiter {
 	return &observed
 }
 
+// Observer returns who is told of the calls, nil if nobody is: for an adapter that asks nothing of
+// a Limiter while its [Mode] is [ModeOff].
+func (l *Limiter) Observer() Observer { return l.observer }
+
 // tellDecided tells the observer of a call that began then.
 func (l *Limiter) tellDecided(ctx context.Context, began time.Time, req *Request, d *Decision, err error) {
 	told := Decided{Request: *req, Decision: *d, Err: err, Duration: time.Since(began)}
