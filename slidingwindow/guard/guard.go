@@ -58,7 +58,9 @@ import (
 //
 // # Settle and Reset
 //
-// Settle, and so a refund, goes to the store that took the units. Reset resets in both. While the store is
+// Settle, and so a refund, goes to the store that took the units. The Reason of the Decision tells which that is, also
+// in another process. What the memory of one process took as its fallback no other process can
+// settle: [slidingwindow.ErrForeignDecision]. Reset resets in both. While the store is
 // unavailable, what it should have settled or reset fails with ErrStoreUnavailable, at once,
 // whatever the policy: no other store can do it. The fallback is reset nevertheless.
 type Store struct {
@@ -158,7 +160,8 @@ func (g *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 	case g.config.Fallback != nil:
 		return g.config.Fallback.Settle(ctx, key, d, units)
 	default:
-		return nil // another store took the units, which this one does not know
+		return fmt.Errorf("%w: it was taken from a fallback; allowed: a Decision of the guarded store, as OnFailure is %q",
+			slidingwindow.ErrForeignDecision, g.config.OnFailure)
 	}
 }
 

@@ -112,7 +112,7 @@ func badSettles(t *testing.T, h Harness) {
 		"negative":    {"k", slidingwindow.Cost{"tokens": -1}, slidingwindow.ErrInvalidCost, `-1 units of limit "tokens"; allowed: 0 to 999999999999999`},
 		"unknown":     {"k", slidingwindow.Cost{"token": 5}, slidingwindow.ErrInvalidCost, `no limit is named "token"; allowed: "requests", "tokens"`},
 		"not taken":   {"k", slidingwindow.Cost{"requests": 1}, slidingwindow.ErrInvalidCost, `1 units of limit "requests"; allowed: 0, as the call took none of it`},
-		"another key": {"other", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `to refund or settle needs the key of the call`},
+		"another key": {"other", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `it is not the key that the units were taken from`},
 		"no key":      {"", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `it is empty`},
 	} {
 		err := l.Settle(t.Context(), test.key, d, test.cost)
