@@ -120,17 +120,3 @@ func foreignDecisions(t *testing.T, h Harness) {
 		assert.Equal(t, []int64{2, 40}, left(t, l, key), "nothing was given back or taken")
 	}
 }
-
-// orphanOfABudget takes 1 unit of the limit with the long window, as Settle's documentation says.
-func orphanOfABudget(t *testing.T, h Harness) {
-	day := slidingwindow.Limit{Name: "day", Max: 1000, Window: 24 * time.Hour}
-	minute := slidingwindow.Limit{Name: "minute", Max: 100, Window: time.Minute}
-	l := h.limiter(t, minute, day)
-	estimate(t, l, "k", slidingwindow.Cost{"minute": 90, "day": 1}) // by a process that then dies
-	assert.Equal(t, []int64{10, 999}, left(t, l, "k"))
-	h.Advance(time.Minute)
-	assert.Equal(t, []int64{100, 999}, left(t, l, "k"), "one unit stays of it")
-	d := estimate(t, l, "k", slidingwindow.Cost{"minute": 90, "day": 1})
-	require.NoError(t, l.Settle(t.Context(), "k", d, slidingwindow.Cost{"minute": 70, "day": 70}))
-	assert.Equal(t, []int64{30, 929}, left(t, l, "k"))
-}
