@@ -44,11 +44,11 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 	return l.take(ctx, req)
 }
 
-// Clamp returns a copy of cost in which no limit's units are above its Max. Use it for an estimate, which may be
-// far too high: a call that asks for more than Max can never be allowed. Clamped it is allowed
-// when nothing else is in the window, and [Limiter.Settle] then counts what was really used. All
-// else is as in cost: a mistake in it is an error of AllowCost, and a limit whose Max is 0
-// still refuses.
+// Clamp returns a copy of cost in which no limit's units are above its Max. Use it for an
+// estimate, which may be far too high: a call that asks for more than Max can never be allowed.
+// Clamped it is allowed when nothing else is in the window, and [Limiter.Settle] then counts what
+// was really used. All else is as in cost: a mistake in it is an error of AllowCost, and a limit
+// whose Max is 0 still refuses.
 func (l *Limiter) Clamp(cost Cost) Cost {
 	clamped := maps.Clone(cost)
 	for i := range l.limits {

@@ -22,12 +22,12 @@ const (
 )
 
 // MarshalText returns d as a text that any process can settle or refund, now or later: a queue
-// can carry it to the worker that knows what was used. It implements [encoding.TextMarshaler],
-// so that encoding/json writes a Decision as that text, in a string.
+// can carry it to the worker that knows what was used. It implements [encoding.TextMarshaler], so
+// that encoding/json writes a Decision as that text, in a string.
 //
-// The text has letters, digits, "-", "_" and one dot: about 100 bytes for one limit and 50 for each
-// further one. It holds all that d tells, and the names of its limits and its store. It does not
-// hold the key, which the text needs to be settled, but 32 bits of a hash of it: enough to
+// The text has letters, digits, "-", "_" and one dot: about 100 bytes for one limit and 50 for
+// each further one. It holds all that d tells, and the names of its limits and its store. It does
+// not hold the key, which the text needs to be settled, but 32 bits of a hash of it: enough to
 // notice another key. Who has the text can check a guess of the key by them. So if keys are
 // secret, use hashes of them as keys.
 //
@@ -63,8 +63,8 @@ func (d Decision) MarshalText() ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode(text, append(w, textSum(w)...)), nil
 }
 
-// UnmarshalText sets d to the Decision that MarshalText wrote: the same in every field. It implements
-// [encoding.TextUnmarshaler].
+// UnmarshalText sets d to the Decision that MarshalText wrote: the same in every field. It
+// implements [encoding.TextUnmarshaler].
 //
 // A text that was cut, padded or changed is [ErrDecisionChanged], and one of another version of
 // this form is [ErrDecisionVersion]. d is then as it was. Whether it fits the key and the store

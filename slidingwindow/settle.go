@@ -17,41 +17,42 @@ import (
 // Limiter do not matter.
 //
 // There is nothing to give back, and no error, if the call took nothing, if d was refunded or
-// settled before, or if the units have left the window or were reset. So to refund twice is safe, with
-// one exception: Redis knows a call by its microsecond and its units. A second refund can hit
-// another call that was given both after the first one. That needs a clock that was set back, or a
-// place in line (Decision.Delay).
+// settled before, or if the units have left the window or were reset. So to refund twice is safe,
+// with one exception: Redis knows a call by its microsecond and its units. A second refund can
+// hit another call that was given both after the first one. That needs a clock that was set back,
+// or a place in line (Decision.Delay).
 //
 // The errors that say that nothing was done are [ErrInvalidKey] if key is not that of the call,
 // [ErrDecisionChanged] if d is not as the call returned it, and [ErrForeignDecision] if another
 // store took the units. After [ErrStoreUnavailable] and [ErrForeignData] the units may have been
 // given back or not. It is safe to try again, but not with a place in line. Like Peek, Refund
-// itself tries again until the store's timeout while Redis cannot be reached, but not with a place in line.
+// itself tries again until the store's timeout while Redis cannot be reached, but not with a
+// place in line.
 //
-// The end of ctx does not stop it, because a client that hangs up is a common reason for a refund.
-// The store's timeout bounds it, and so do 5 seconds.
+// The end of ctx does not stop it, because a client that hangs up is a common reason for a
+// refund. The store's timeout bounds it, and so do 5 seconds.
 func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
 	return l.settle(ctx, key, d, nil)
 }
 
 // Settle replaces the units that the call of d took from key by those that were really used: an
 // estimate of tokens by their number. It does so for each limit that cost names. 0 gives back
-// what the call took of that limit, and a limit that cost does not name keeps it. The units stay at the time at
-// which they were taken.
+// what the call took of that limit, and a limit that cost does not name keeps it. The units stay
+// at the time at which they were taken.
 //
 // More than the call took may pass Max. Nothing is refused then, and later calls wait until it
 // has left the window. Units that have left the window already count nothing.
 //
-// The first Settle or Refund of a limit counts, and a later one changes nothing. A call that took
-// nothing has nothing to settle, as one that shadow mode allowed. [ErrInvalidCost] is a cost that is negative, that names no
-// limit of d, or that is above 0 for a limit of which the call took nothing: use [Limiter.Charge] for
-// what was not taken before. All else is as with Refund: who can settle, when it is safe to try
-// again, the other errors, and the end of ctx.
+// The first Settle or Refund that changes a limit counts, and a later one does nothing. A call
+// that took nothing has nothing to settle, as one that shadow mode allowed. [ErrInvalidCost] is a
+// cost that is negative, that names no limit of d, or that is above 0 for a limit of which the
+// call took nothing: use [Limiter.Charge] for what was not taken before. All else is as with
+// Refund: who can settle, when it is safe to try again, the other errors, and the end of ctx.
 //
-// A process that ends before it settles leaves its estimate in the log for one Window after the call.
-// With a Window of a minute that is a minute, and with that of a day a day. To bound it, take 1 unit of a limit with a long
-// Window and settle that by what was used: then only 1 unit stays. Let a limit with a short Window
-// take the whole estimate. See the example "budget".
+// A process that ends before it settles leaves its estimate in the log for one Window after the
+// call. With a Window of a minute that is a minute, and with that of a day a day. To bound it,
+// take 1 unit of a limit with a long Window and settle that by what was used: then only 1 unit
+// stays. Let a limit with a short Window take the whole estimate. See the example "budget".
 func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost) error {
 	units, err := cost.settles(d)
 	if err != nil {
@@ -60,9 +61,9 @@ func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost)
 	return l.settle(ctx, key, d, units)
 }
 
-// Charge counts units that are known only after they were used, such as the tokens of an answer. It
-// refuses nothing: it may pass Max, and later calls wait until the units have left the window. A
-// limit that cost does not name, or names with 0, is not charged. It charges nothing while the
+// Charge counts units that are known only after they were used, such as the tokens of an answer.
+// It refuses nothing: it may pass Max, and later calls wait until the units have left the window.
+// A limit that cost does not name, or names with 0, is not charged. It charges nothing while the
 // limiter is off.
 //
 // Charge is not safe to try again: after [ErrStoreUnavailable] the units may have been counted.

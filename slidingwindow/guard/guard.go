@@ -58,11 +58,12 @@ import (
 //
 // # Settle and Reset
 //
-// Settle, and so a refund, goes to the store that took the units. The Reason of the Decision tells which that is, also
-// in another process. What the memory of one process took as its fallback no other process can
-// settle: [slidingwindow.ErrForeignDecision]. Reset resets in both. While the store is
-// unavailable, what it should have settled or reset fails with ErrStoreUnavailable, at once,
-// whatever the policy: no other store can do it. The fallback is reset nevertheless.
+// Settle, and so a refund, goes to the store that took the units. The Reason of the Decision
+// tells which that is, also in another process. No other process can settle what the memory of
+// this one took as its fallback: [slidingwindow.ErrForeignDecision]. Reset resets in both.
+// While the store is unavailable, what it should have settled or reset fails with
+// ErrStoreUnavailable, at once, whatever the policy: no other store can do it. The fallback is
+// reset nevertheless.
 type Store struct {
 	store  slidingwindow.Store
 	config Config
