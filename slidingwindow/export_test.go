@@ -2,6 +2,8 @@ package slidingwindow
 
 import (
 	"context"
+	"encoding/base64"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 var (
 	BoundKey     = boundKey
 	EscapeKey    = escapeKey
+	HashKey      = hashKey
 	RedisKey     = redisKey
 	DecideScript = decideScript
 	RefundScript = refundScript
@@ -35,6 +38,11 @@ func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey 
 		store.now = now
 	}
 	return store, err
+}
+
+// TextOf is the text of version 1 with that content, and the checksum that fits it.
+func TextOf(content []byte) []byte {
+	return []byte(textVersion + "." + base64.RawURLEncoding.EncodeToString(append(slices.Clone(content), textSum(content)...)))
 }
 
 // Remember is what follows a refusal by Redis; meanwhile runs while it is under way.
@@ -74,6 +82,9 @@ func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([
 	for i, c := range calls {
 		<-c.turns
 		c.decision.takenFrom(requests[i].Key)
+		if c.decision.Granted > 0 {
+			c.decision.Store = s.name
+		}
 		decisions[i], errs[i] = c.decision, c.err
 	}
 	return decisions, errs

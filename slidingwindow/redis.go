@@ -122,6 +122,7 @@ type RedisConfig struct {
 type RedisStore struct {
 	client  rueidis.Client
 	prefix  string
+	name    string // in a Decision
 	timeout time.Duration
 	take    *script
 	peek    *script
@@ -214,6 +215,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	s := &RedisStore{
 		client:  client,
 		prefix:  config.Prefix,
+		name:    "redis:" + config.Prefix,
 		timeout: config.Timeout,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
@@ -276,6 +278,9 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		s.partsChanged()
 		return Decision{}, err
 	}
+	if d.Granted > 0 {
+		d.Store = s.name
+	}
 	if plain {
 		s.remember(req, d, made)
 	} else if d.Allowed {
@@ -306,8 +311,16 @@ func (s *RedisStore) Close() {
 }
 
 // Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
-// each limit, if Redis refuses their logs in one command.
+// each limit, if Redis refuses their logs in one command. Any store with the same Prefix can
+// settle, in any process. It cannot tell a Decision of another Redis with that Prefix: it then
+// finds nothing to settle.
 func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
+	if d.Granted == 0 {
+		return nil
+	}
+	if d.Store != s.name {
+		return fmt.Errorf("%w: Decision.Store is %s; allowed: %q", ErrForeignDecision, quoteShort(d.Store), s.name)
+	}
 	q, again := s.settlement(key, &d, units)
 	if len(q.keys) == 0 {
 		return nil

@@ -54,6 +54,8 @@ type refusal struct {
 	looked atomic.Int64 // ns since started, when the cache last held told; 0: never
 }
 
+var keySeed = maphash.MakeSeed()
+
 func (f *refusals) shard(key string) *refusalShard {
 	return &f.shards[maphash.String(keySeed, key)%refusalShards]
 }
