@@ -75,7 +75,7 @@ func TestCallsWithAPasswordThatBecameWrongTellNoSecret(t *testing.T) {
 	client, err := c.Redis.Connect(t.Context())
 	require.NoError(t, err)
 	defer client.Close()
-	store, err := slidingwindow.NewRedisStore(client, c.Redis.Store())
+	store, err := slidingwindow.NewRedisStore(client, c.Redis.StoreConfig())
 	require.NoError(t, err)
 	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
 	require.NoError(t, err)

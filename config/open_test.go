@@ -57,8 +57,7 @@ func TestAStoreIsNotGuardedAgain(t *testing.T) {
 	_, err = guard.New(store, guard.Config{})
 	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
 	require.ErrorContains(t, err, "store is guarded already")
-	inMemory, err := memory.New(memory.Config{})
-	require.NoError(t, err)
+	inMemory := memory.New()
 	_, err = guard.New(inMemory, guard.Config{OnFailure: guard.Fallback, Fallback: store})
 	require.ErrorContains(t, err, "guard.Config.Fallback is guarded")
 }

@@ -86,7 +86,7 @@ func everyCall(ctx context.Context, server *redisserver.Server, environ ...strin
 		{{Name: "one", Max: 10, Window: 100 * time.Millisecond}},
 		{{Name: "first", Max: 10, Window: 100 * time.Millisecond}, {Name: "second", Max: 20, Window: 200 * time.Millisecond}},
 	} {
-		if err := everyCallOf(ctx, client, c.Redis.Store(), limits, server); err != nil {
+		if err := everyCallOf(ctx, client, c.Redis.StoreConfig(), limits, server); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 	if err != nil {
 		return err
 	}
-	slow, err := limiter.With(slidingwindow.Limit{Name: "slow", Max: 3, Window: time.Hour})
+	slow, err := limiter.WithLimits(slidingwindow.Limit{Name: "slow", Max: 3, Window: time.Hour})
 	if err != nil {
 		return err
 	}

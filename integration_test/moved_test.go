@@ -192,7 +192,7 @@ func TestConnectionsThatAreTooOldAreMadeAgain(t *testing.T) {
 	client, err := cfg.Redis.Connect(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.Store())
+	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.StoreConfig())
 	require.NoError(t, err)
 	l, err := slidingwindow.New(store, slidingwindow.PerDay(1_000_000))
 	require.NoError(t, err)

@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // TestBatchDecidesAsItsCallsOneByOneWould compares batches with the model, which takes the
@@ -151,7 +151,7 @@ func TestPromise8_OutOfMemoryFailsNoRefusalOfTheBatch(t *testing.T) {
 		require.ErrorIs(t, errs[0], slidingwindow.ErrStoreUnavailable, name)
 		require.ErrorContains(t, errs[0], "OOM", name)
 		require.NoError(t, errs[1], name)
-		assert.Equal(t, slidingwindow.ReasonLimited, got[1].Reason, name)
+		assert.Equal(t, slidingwindow.ReasonRefused, got[1].Reason, name)
 	}
 }
 

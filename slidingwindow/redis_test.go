@@ -14,8 +14,8 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }

@@ -136,8 +136,8 @@ func (r *refusal) decision(now time.Time) Decision {
 	statuses := append(few[:0], r.statuses...)
 	for i := range statuses {
 		s := &statuses[i]
-		if s.ResetAfter > 0 {
-			s.ResetAfter = max(time.Microsecond, s.ResetAfter-now.Sub(r.at))
+		if s.ReplenishAfter > 0 {
+			s.ReplenishAfter = max(time.Microsecond, s.ReplenishAfter-now.Sub(r.at))
 		}
 		if s.RetryAfter > 0 && r.cost <= s.Limit.Max { // else no wait helps, and it is the window
 			s.RetryAfter = max(time.Microsecond, s.RetryAfter-now.Sub(r.at))
@@ -152,7 +152,7 @@ func (r *refusal) decision(now time.Time) Decision {
 func steadyFor(statuses []Status) time.Duration {
 	shortest := maxWindow
 	for _, s := range statuses {
-		shortest = min(shortest, cmp.Or(s.RetryAfter, maxWindow), cmp.Or(s.ResetAfter, maxWindow))
+		shortest = min(shortest, cmp.Or(s.RetryAfter, maxWindow), cmp.Or(s.ReplenishAfter, maxWindow))
 	}
 	return shortest
 }

@@ -76,7 +76,7 @@ func (s *RedisStore) stillRefused(ctx context.Context, req Request) (Decision, a
 	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
 		s.refused.pausedUntil.Store(looked + int64(cacheTrust))
 	default:
-		if d := s.renewed(r, reply); d.Reason == ReasonLimited {
+		if d := s.renewed(r, reply); d.Reason == ReasonRefused {
 			// A client may send what only reads to a replica, which has a clock of its own:
 			// the script that decides said how long this can last.
 			a.until, a.told = r.until, &reply[0]
@@ -123,10 +123,10 @@ func (r *refusal) peek() *call {
 }
 
 // renewed is the refusal with what Redis now says of the limit that refused. If that limit
-// allows, or the reply is none, it is not ReasonLimited.
+// allows, or the reply is none, it is not ReasonRefused.
 func (s *RedisStore) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	c := r.peek()
-	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
+	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonRefused {
 		return Decision{}
 	}
 	statuses := r.decision(s.now()).Statuses()

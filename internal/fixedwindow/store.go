@@ -91,7 +91,7 @@ func decisionOf(req slidingwindow.Request, reply []int64) slidingwindow.Decision
 		used := asked - req.Cost + granted
 		statuses[i] = slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-used)}
 		if used > 0 {
-			statuses[i].ResetAfter = left
+			statuses[i].ReplenishAfter = left
 		}
 		if asked > limit.Max {
 			statuses[i].RetryAfter = max(left, time.Millisecond)

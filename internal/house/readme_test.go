@@ -73,10 +73,10 @@ func readmeConfiguration(ctx context.Context, e *echo.Echo, serve func()) error 
 	if err != nil {
 		return err
 	}
-	limiter.SetShadow(api.Shadow)
+	limiter.SetMode(api.Mode)
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: key,
+		Key:     key,
 		Headers: headers,
 		Status: echomw.StatusCodes{
 			Refused: cfg.Response.RefusedStatus,
@@ -160,7 +160,7 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 		defer cancel()
 		assert.Equal(t, http.StatusInternalServerError, answer(e, httptest.NewRequestWithContext(late, http.MethodGet, "/", nil)).Code)
 	})
-	t.Setenv("LIMITS_API_SHADOW", "true")
+	t.Setenv("LIMITS_API_MODE", "shadow")
 	serve(func(e *echo.Echo) {
 		assert.Equal(t, http.StatusNoContent, by(e, "[2001:db8::1]:4711").Code)
 	})

@@ -98,7 +98,7 @@ func (w *worker) run(ctx context.Context) (peakHeap uint64, err error) {
 		return 0, err
 	}
 	defer client.Close()
-	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.Store())
+	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.StoreConfig())
 	if err != nil {
 		return 0, err
 	}

@@ -215,7 +215,7 @@ func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
 	}
 	want, got = WithoutReceipts(want), WithoutReceipts(got)
 	if got.Reason == slidingwindow.ReasonCached {
-		got.Reason = slidingwindow.ReasonLimited
+		got.Reason = slidingwindow.ReasonRefused
 	}
 	require.Equal(t, want.Statuses(), got.Statuses())
 	require.Equal(t, want, got)
@@ -230,7 +230,7 @@ func WithoutReceipts(d slidingwindow.Decision) slidingwindow.Decision {
 	plain := slidingwindow.NewDecision(0, statuses...)
 	plain.Granted, plain.Delay = d.Granted, d.Delay
 	plain.Allowed, plain.Reason, plain.Limit = d.Allowed, d.Reason, d.Limit
-	plain.Remaining, plain.RetryAfter, plain.ResetAfter = d.Remaining, d.RetryAfter, d.ResetAfter
+	plain.Remaining, plain.RetryAfter, plain.ReplenishAfter = d.Remaining, d.RetryAfter, d.ReplenishAfter
 	return plain
 }
 

@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Promise1_NeverMoreThanMaxInAnyWindow/random", noWindowHoldsMoreThanMax},
 		{"Promise1_NeverMoreThanMaxInAnyWindow/clock_set_back", clockSetBackAdmitsNoMore},
 		{"Promise1_NeverMoreThanMaxInAnyWindow/clock_set_back_often", clockSetBackAgainAndAgain},
-		{"ResetAfter/clock_set_back", nothingLeavesLaterThanItself},
+		{"ReplenishAfter/clock_set_back", nothingLeavesLaterThanItself},
 		{"Promise2_ARefusalConsumesNothing/one_limit", refusalConsumesNothing},
 		{"Promise2_ARefusalConsumesNothing/several_limits", refusalByOneTakesFromNone},
 		{"Promise3_TheStoresClockDecides", storesClockDecides},
