@@ -48,6 +48,12 @@ demo: build ## show two instances that share one quota; brings up Redis if it ca
 run: build ## serve the example API on PORT (3000); brings up Redis unless REDIS_URL is set
 	@bin/demo -serve -api bin/api -install $(INSTALL)
 
+.PHONY: jobs
+jobs: ## show eight worker processes that share what a partner's API allows
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/jobs -buildvcs=false -o ../../bin/ .
+	@exec bin/jobs
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
