@@ -75,7 +75,7 @@ func BenchmarkRefused(b *testing.B) {
 // headerSets are the formats, first each by itself, then all.
 var headerSets = []echomw.Headers{
 	echomw.HeadersNone, echomw.HeadersDraft11, echomw.HeadersDraft7, echomw.HeadersDraft6, echomw.HeadersLegacy,
-	echomw.HeadersDraft11 | echomw.HeadersDraft7 | echomw.HeadersDraft6 | echomw.HeadersLegacy,
+	echomw.HeadersDraft11 | echomw.HeadersDraft6 | echomw.HeadersLegacy,
 }
 
 // steadyStore allows every call, always with the same numbers, and costs nothing.
