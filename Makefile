@@ -54,6 +54,12 @@ jobs: ## show eight worker processes that share what a partner's API allows
 	@$(GO) build -C examples/jobs -buildvcs=false -o ../../bin/ .
 	@exec bin/jobs
 
+.PHONY: llm
+llm: ## show an LLM gateway with limits of requests and of tokens
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/llm -buildvcs=false -o ../../bin/ .
+	@exec bin/llm
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
