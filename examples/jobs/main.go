@@ -51,7 +51,7 @@
 //	}
 //
 // Jobs that were refused together come back together, and one more than fits is refused again: it is
-// correct, and costs a command each. requeue_test.go has both, compiled and run.
+// correct, and costs a command each. requeue_example_test.go has both, compiled and run.
 package main
 
 import (

@@ -143,7 +143,7 @@ func TestDocumentedCodeIsTheTestedCode(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("main.go")
 	require.NoError(t, err)
-	code, err := os.ReadFile("requeue_test.go")
+	code, err := os.ReadFile("requeue_example_test.go")
 	require.NoError(t, err)
 	_, recipes, found := strings.Cut(string(doc), "// # Queues with delays of their own")
 	require.True(t, found)
