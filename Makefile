@@ -116,7 +116,7 @@ bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to 
 instructions: ## count redis-server's instructions a decision; CHECK=1 to compare
 	@$(INSTALL) redis
 	@$(INSTALL) valgrind
-	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
+	@$(GO) build -C internal/instructions -buildvcs=false -o ../../bin/ .
 	@exec bin/instructions $(if $(CHECK),-check)
 
 .PHONY: gobench

@@ -66,7 +66,7 @@ func TestEightProcessesShareTheQuota(t *testing.T) {
 
 func TestSignalsGiveThePlacesBack(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			url := startRedis(t).URL()
@@ -85,7 +85,11 @@ func TestSignalsGiveThePlacesBack(t *testing.T) {
 				return d.RetryAfter > (windows-1)*s.limit().Window && d.RetryAfter <= windows*s.limit().Window
 			}
 			require.Eventually(t, func() bool { return lineIs(6) }, 2*time.Minute, 10*time.Millisecond)
-			require.NoError(t, cmd.Process.Signal(signal))
+			pid := cmd.Process.Pid
+			if signal == syscall.SIGINT {
+				pid = -pid // Ctrl-C on a terminal reaches the workers as well
+			}
+			require.NoError(t, syscall.Kill(pid, signal))
 			require.NoError(t, <-ended, output)
 			assert.Equal(t, 3, number(t, output.String(), `granted +(\d+) units`), output)
 			assert.True(t, lineIs(1), "nobody is in line any more")
