@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/internal/subprocess"
 )
@@ -99,14 +100,16 @@ func TestSignalsGiveThePlacesBack(t *testing.T) {
 
 func TestAWorkerThatFailsEndsTheRun(t *testing.T) {
 	t.Parallel()
-	server := startRedis(t)
-	// The workers' prefix is not one that Redis's rights allow, as they find out when they begin.
-	cmd, output := program(server.URL(), "-jobs", "5")
-	cmd.Env = append(cmd.Env, "REDIS_TIMEOUT=nonsense")
+	// Workers need scripts, and find out when they begin that they have no right to run any.
+	server, err := redisserver.Start(t.Context(), "--user", "weak", "on", ">secret", "~*", "&*", "+@all", "-@scripting")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
+	cmd, output := program("redis://weak:secret@"+server.Addr(), "-jobs", "5")
 	var exit *exec.ExitError
 	require.True(t, errors.As(cmd.Run(), &exit), output)
 	assert.Equal(t, 1, exit.ExitCode())
-	assert.Contains(t, output.String(), "REDIS_TIMEOUT")
+	assert.Contains(t, output.String(), "worker 0: ")
+	assert.NotContains(t, output.String(), "secret")
 }
 
 func TestBadFlagsAreSaid(t *testing.T) {
