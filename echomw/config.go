@@ -72,9 +72,9 @@ type Config struct {
 	// sent counts, here and with SkipSuccessful, because the client may have got all it
 	// wanted. While a request is served it counts, so many at a time may still reach the
 	// limit, and the headers of the response count it too. Who can make requests fail at will
-	// is not limited at all. A handler that hijacks the connection must set
-	// Response().Committed, and so must middleware that answers past c.Response(), as
-	// Echo's Timeout does: use ContextTimeout.
+	// is not limited at all. A handler that hijacks the connection must set Committed of the
+	// echo.Response, and so must middleware that answers past c.Response(), as a
+	// http.TimeoutHandler does: use Echo's ContextTimeout.
 	//
 	// The refund is one more round trip to the store, which ends before a response that
 	// net/http still holds back is sent.
@@ -119,11 +119,11 @@ type Config struct {
 	// MessageFunc that makes one. A slice of bytes is refused, because JSON writes it in
 	// base64: make JSON that you have as text a json.RawMessage.
 	//
-	//	Message: echo.Map{"success": false, "message": "Too many requests, please try again later."}
+	//	Message: map[string]any{"success": false, "message": "Too many requests, please try again later."}
 	//
-	// It is the Message of the echo.HTTPError that is returned, so what is written is up
-	// to Echo's HTTPErrorHandler; the default one sends a string as {"message": "..."}. All
-	// refusals share the value, so nothing may change it.
+	// It is in the error that is returned, so what is written is up to Echo's HTTPErrorHandler;
+	// the default one sends a string as {"message": "..."}. All refusals share the value, so
+	// nothing may change it.
 	//
 	// Optional. Defaults to an application/problem+json (RFC 9457) of the type
 	// quota-exceeded, which is the Content-Type where this document is the body.
@@ -145,8 +145,8 @@ type Config struct {
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
-	// Echo does not see what goes to c.Response().Writer, or to a connection that was
-	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
+	// Echo does not see what goes past that, or to a connection that was hijacked, and the
+	// refusal would be written after it: set Committed of the echo.Response then.
 	// Optional. Defaults to Status.Refused with Message.
 	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 

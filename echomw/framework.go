@@ -11,7 +11,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/httplimit"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 // framework is how Echo v4 is asked about a request, and answers it.
@@ -45,8 +44,8 @@ var framework = &httplimit.Framework[echo.Context]{
 		return &echo.HTTPError{Code: status, Message: message, Internal: cause}
 	},
 	StatusOf: statusOf,
-	Refusal: func(status int, message any, d slidingwindow.Decision) error {
-		return &echo.HTTPError{Code: status, Message: message, Internal: &RefusedError{Decision: d}}
+	Refuse: func(r httplimit.Refusal) error {
+		return &echo.HTTPError{Code: r.Status, Message: r.Message, Internal: &RefusedError{Decision: r.Decision}}
 	},
 }
 

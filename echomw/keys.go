@@ -139,7 +139,7 @@ func KeyByParam(name string) Keyer { return framework.KeyByParam(name) }
 //
 // It reads the body before the limiter has decided, for refused requests as well: put
 // Echo's middleware.BodyLimit before the limiter. Handlers find the form parsed, by
-// FormValue, FormParams, FormFile and Bind, but no body to read by themselves, and files that
+// FormValue, FormFile and Bind, but no body to read by themselves, and files that
 // were uploaded are removed when the middleware returns; in shadow mode
 // that is true of a body that cannot be parsed, too. A body of JSON has no form: the field
 // is missing, and [FirstOf] would move on.

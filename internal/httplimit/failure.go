@@ -35,7 +35,7 @@ type failure struct {
 // mark. An HTTP error in err keeps its status if that is one of a failure; otherwise the
 // status is the given one. err itself is for logs only.
 func (f *Framework[C]) failureOf(err, mark error, status int) *failure {
-	if holdsNil(err) {
+	if HoldsNil(err) {
 		// Whoever called errors.Is on it would panic: only its text is kept.
 		err = fmt.Errorf("a nil pointer was returned as an error: %v", err) //nolint:errorlint // see above
 		return f.failed(status, fmt.Errorf("%w: %w", mark, err))
@@ -61,9 +61,9 @@ func (f *Framework[C]) failed(status int, cause error) *failure {
 // section 15). net/http panics on one that is no status at all.
 func isFailureStatus(status int) bool { return status >= 400 && status <= 599 }
 
-// holdsNil reports whether err is a nil pointer or wraps one, as a function returns that
+// HoldsNil reports whether err is a nil pointer or wraps one, as a function returns that
 // returns a nil pointer as its error. errors.Is and errors.As would call its methods.
-func holdsNil(err error) bool {
+func HoldsNil(err error) bool {
 	if err == nil {
 		return false
 	}
@@ -72,27 +72,11 @@ func holdsNil(err error) bool {
 	}
 	switch err := err.(type) { //nolint:errorlint // this walks the tree itself, see above
 	case interface{ Unwrap() error }:
-		return holdsNil(err.Unwrap())
+		return HoldsNil(err.Unwrap())
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), holdsNil)
+		return slices.ContainsFunc(err.Unwrap(), HoldsNil)
 	}
 	return false
-}
-
-// deciding is the context for a decision on a request with the context ctx: the deadline of
-// the request bounds the decision, and its end does not. net/http ends the context when the
-// client has left, but also when the client has only closed its side and waits for the
-// answer. A decision that is given up then may have taken units that nobody gives back.
-func deciding(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Done() == nil {
-		return ctx, func() {}
-	}
-	deadline, has := ctx.Deadline()
-	ctx = context.WithoutCancel(ctx)
-	if !has {
-		return ctx, func() {}
-	}
-	return context.WithDeadline(ctx, deadline)
 }
 
 // ofClientThatLeft returns the failure, with a status of its own if a function of the Config

@@ -59,6 +59,14 @@ type Framework[C any] struct {
 	// err has no nil pointer in it.
 	StatusOf func(err error) (status int, message any, bare bool)
 
-	// Refusal makes the error that answers a refused request.
-	Refusal func(status int, message any, d slidingwindow.Decision) error
+	// Refuse makes the error that answers a refused request.
+	Refuse func(r Refusal) error
+}
+
+// Refusal is how to answer a refused request.
+type Refusal struct {
+	Status   int
+	Message  any     // the body: Config.Message, or the Problem in JSON
+	Problem  Problem // for a framework that writes problems itself
+	Decision slidingwindow.Decision
 }

@@ -57,7 +57,13 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 		return next(c)
 	}
 	form := request.MultipartForm
-	t, failed := g.decide(c)
+	r := g.recordOf(c)
+	noted := r != nil
+	if !noted {
+		r = &record{}
+	}
+	t := r.next()
+	failed := g.decide(c, r, t)
 	if parsed := g.Request(c).MultipartForm; parsed != nil && form == nil {
 		// net/http removes the files of the request that it made, and this may be a copy.
 		defer func() { _ = parsed.RemoveAll() }()
@@ -76,11 +82,14 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 		return next(c) // free
 	}
 	t.tells = (!shadow || g.ShadowHeaders) && t.plan.headers.tells(&t.decision)
-	r := g.note(c, &t)
+	r.add(t)
+	if !noted {
+		g.Set(c, recordKey, r)
+	}
 	if g.twice.due() && r.countedTwice() {
 		g.twice.warn(g.logger(), "echomw: a request is counted twice, because it passes a limiter twice, or two on one store with limits of one name", helpTwice)
 	}
-	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(episodeOf(&t), time.Now(), t.decision.Limit.Window) {
+	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(episodeOf(t), time.Now(), t.decision.Limit.Window) {
 		g.OnFirstRefusal(c, t.decision)
 	}
 	if !t.decision.Allowed {
@@ -96,39 +105,40 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 	return serve(g.Framework, c, next, r)
 }
 
-// decide returns the decision, unless it returns a failure; without a plan the request is
+// decide makes the decision of t, unless it returns a failure; without a plan the request is
 // free.
-func (g *gate[C]) decide(c C) (turn, *failure) {
+func (g *gate[C]) decide(c C, r *record, t *turn) *failure {
 	key, err := g.Key.Key(c)
 	if err == nil && key == "" {
 		err = fmt.Errorf("%w: Config.Key returned an empty key", ErrNoKey)
 	}
 	if err != nil {
-		return turn{}, g.failureOf(err, ErrNoKey, g.Status.NoKey)
+		return g.failureOf(err, ErrNoKey, g.Status.NoKey)
 	}
 	charge, err := g.charge(c)
 	if err != nil {
-		return turn{}, g.failureOf(err, ErrUndecided, g.Status.Failed)
+		return g.failureOf(err, ErrUndecided, g.Status.Failed)
 	}
 	if charge.free() {
-		return turn{}, nil
+		return nil
 	}
 	plan, err := g.plan(c)
 	if err != nil {
-		return turn{}, g.failureOf(err, ErrUndecided, g.Status.Failed)
+		return g.failureOf(err, ErrUndecided, g.Status.Failed)
 	}
-	ctx, cancel := deciding(g.Request(c).Context())
-	decision, err := charge.take(ctx, plan.limiter, key)
+	ctx, cancel := r.deciding(g.Request(c).Context())
+	t.decision, err = charge.take(ctx, plan.limiter, key)
 	cancel()
 	switch {
 	case errors.Is(err, slidingwindow.ErrCostExceedsLimit):
 		failed := g.failureOf(err, ErrUndecided, http.StatusBadRequest)
 		failed.chosen = true
-		return turn{}, failed
+		return failed
 	case err != nil:
-		return turn{}, g.failed(g.Status.Failed, fmt.Errorf("%w: %w", ErrUndecided, err))
+		return g.failed(g.Status.Failed, fmt.Errorf("%w: %w", ErrUndecided, err))
 	}
-	return turn{plan: plan, key: key, decision: decision, at: time.Now()}, nil
+	t.plan, t.key, t.at = plan, key, time.Now()
+	return nil
 }
 
 func (g *gate[C]) plan(c C) (*plan, error) {
@@ -182,7 +192,7 @@ func (g *gate[C]) fail(c C, failed *failure) error {
 // answered tells whether a handler of the Config that returned err has answered the
 // request, and what error there is to return.
 func (g *gate[C]) answered(c C, err error) (bool, error) {
-	if holdsNil(err) {
+	if HoldsNil(err) {
 		err = nil // the framework would panic
 	}
 	return err != nil || g.Committed(c), err

@@ -44,7 +44,7 @@ func parseForm(request *http.Request) error {
 
 // unreadable has the status of what refused to read on, as Echo's BodyLimit does.
 func (k requestKey[C]) unreadable(cause error) error {
-	if holdsNil(cause) {
+	if HoldsNil(cause) {
 		cause = nil // errors.Is would panic on it
 	}
 	var tooLarge *http.MaxBytesError

@@ -1,6 +1,7 @@
 package httplimit
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -29,10 +30,11 @@ const recordKey = "github.com/seed-e8747a6b/ratelimit/echomw"
 
 // record is what the limiters said of one request so far.
 type record struct {
-	turns  []turn
-	usual  [1]turn // room for one limiter
-	told   told
-	sender sender
+	turns   []turn
+	usual   [1]turn // room for one limiter
+	told    told
+	sender  sender
+	context unending
 }
 
 // turn is one request at one gate.
@@ -44,17 +46,41 @@ type turn struct {
 	tells    bool      // in the headers of the response
 }
 
-// note adds a turn to the record of the request.
-func (f *Framework[C]) note(c C, t *turn) *record {
-	r := f.recordOf(c)
-	if r == nil {
-		r = &record{}
-		r.turns = r.usual[:0]
-		f.Set(c, recordKey, r)
+// next is a turn that is not in the record yet. For the first one there is room.
+func (r *record) next() *turn {
+	if len(r.turns) == 0 {
+		return &r.usual[0]
+	}
+	return &turn{}
+}
+
+// add puts a turn of next into the record.
+func (r *record) add(t *turn) {
+	if t == &r.usual[0] {
+		r.turns = r.usual[:]
+		return
 	}
 	r.turns = append(r.turns, *t)
-	return r
 }
+
+// deciding is the context for a decision on a request with the context ctx: the deadline of
+// the request bounds the decision, and its end does not. net/http ends the context when the
+// client has left, but also when the client has only closed its side and waits for the
+// answer. A decision that is given up then may have taken units that nobody gives back.
+func (r *record) deciding(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, has := ctx.Deadline(); has {
+		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	r.context = unending{ctx}
+	return &r.context, func() {}
+}
+
+// unending is a context with the values of another, which never ends. That of
+// context.WithoutCancel would take memory for each request.
+type unending struct{ context.Context }
+
+func (unending) Done() <-chan struct{} { return nil }
+func (unending) Err() error            { return nil }
 
 // recordOf returns the record of the request, nil if no limiter has decided.
 func (f *Framework[C]) recordOf(c C) *record {

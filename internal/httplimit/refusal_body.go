@@ -16,7 +16,8 @@ const (
 	problemTitle     = "Quota Exceeded"
 )
 
-type problem struct {
+// Problem is the default body of a refusal, as RFC 9457 has it.
+type Problem struct {
 	Type             string   `json:"type"`
 	Title            string   `json:"title"`
 	Status           int      `json:"status"`
@@ -28,12 +29,12 @@ type problem struct {
 // HTTPErrorHandler: the media type is that of the problem only if the problem is the body, and
 // not a part of it.
 type defaultBody struct {
-	problem problem
+	problem Problem
 	text    []byte // of the problem, as JSON
 	encoded atomic.Bool
 }
 
-func newDefaultBody(p problem) *defaultBody {
+func newDefaultBody(p Problem) *defaultBody {
 	text, _ := json.Marshal(p) // text and a number cannot fail
 	return &defaultBody{problem: p, text: text}
 }

@@ -1,6 +1,6 @@
 module github.com/seed-e8747a6b/ratelimit/internal/instructions
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/seed-e8747a6b/ratelimit => ../..
 
@@ -12,6 +12,6 @@ require (
 )
 
 require (
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sys v0.47.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.6 // indirect
+	golang.org/x/sys v0.50.0 // indirect
 )
