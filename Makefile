@@ -54,6 +54,18 @@ importer: ## import three million rows from four processes under one leased limi
 	@$(GO) build -C examples/importer -buildvcs=false -o ../../bin/ .
 	@exec bin/importer
 
+.PHONY: jobs
+jobs: ## show eight worker processes that share what a partner's API allows
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/jobs -buildvcs=false -o ../../bin/ .
+	@exec bin/jobs
+
+.PHONY: llm
+llm: ## show an LLM gateway with limits of requests and of tokens
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/llm -buildvcs=false -o ../../bin/ .
+	@exec bin/llm
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
@@ -121,7 +133,7 @@ bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to 
 instructions: ## count redis-server's instructions a decision; CHECK=1 to compare
 	@$(INSTALL) redis
 	@$(INSTALL) valgrind
-	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
+	@$(GO) build -C internal/instructions -buildvcs=false -o ../../bin/ .
 	@exec bin/instructions $(if $(CHECK),-check)
 
 .PHONY: gobench
