@@ -57,11 +57,6 @@ type outcome struct {
 	values  []rueidis.RedisMessage // used and reset of each limit, then retry if they were refused
 }
 
-// callError is the error that Redis gave to the script for one call.
-type callError string
-
-func (e callError) Error() string { return string(e) }
-
 type replyReader struct {
 	rest []rueidis.RedisMessage
 	err  error
@@ -107,7 +102,7 @@ func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 			// server refuses from what it stores.
 			if why := r.take(1); r.err == nil {
 				if refused, ok := rueidis.IsRedisErr(why[0].Error()); ok {
-					o.err = callError(refused.Error())
+					o.err = refused
 				} else {
 					r.err = errNoError
 				}

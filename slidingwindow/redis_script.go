@@ -16,31 +16,8 @@ var (
 	refundScript string
 )
 
-// kind is what decide.lua is asked to do. It knows one more.
-type kind byte
-
-const (
-	kindTake kind = iota
-	kindPeek
-	kindAtMost
-	kindWait
-)
-
-// kindLetters are what decide.lua calls them.
+// kindLetters are what decide.lua calls the kinds of calls.
 const kindLetters = "tpmw"
-
-func kindOf(req *Request) kind {
-	switch {
-	case req.Peek:
-		return kindPeek
-	case req.AtMost:
-		return kindAtMost
-	case req.Wait:
-		return kindWait
-	default:
-		return kindTake
-	}
-}
 
 // mostJoined is how many calls decide.lua takes as one that is made several times: their
 // entries are the arguments of one command in Lua.
@@ -86,14 +63,14 @@ func sameLimits(a, b []Limit) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
-// question returns the KEYS and ARGV of decide.lua.
-func (s *RedisStore) question(entries []joined) (keys, args []string) {
+// questionOf returns the KEYS and ARGV of decide.lua.
+func questionOf(prefix string, entries []joined) question {
 	logs := 0
 	for i := range entries {
 		logs += len(entries[i].limits)
 	}
-	keys = make([]string, 0, logs)
-	args = make([]string, 0, 16)
+	keys := make([]string, 0, logs)
+	args := make([]string, 0, 16)
 	for i := 0; i < len(entries); {
 		run := &entries[i]
 		end := i + 1
@@ -102,10 +79,10 @@ func (s *RedisStore) question(entries []joined) (keys, args []string) {
 		}
 		args = append(args, run.text(end-i))
 		for ; i < end; i++ {
-			keys = s.appendKeys(keys, entries[i].key, entries[i].limits)
+			keys = appendKeys(keys, prefix, entries[i].key, entries[i].limits)
 		}
 	}
-	return keys, args
+	return question{keys, args}
 }
 
 // text is what decide.lua is told of so many calls that are like this one.
@@ -143,10 +120,10 @@ func (e *joined) isLike(other *joined) bool {
 	return len(e.calls) == len(other.calls) && e.asks(other.call)
 }
 
-func (s *RedisStore) appendKeys(keys []string, key string, limits []Limit) []string {
+func appendKeys(keys []string, prefix, key string, limits []Limit) []string {
 	escaped := escapeKey(key)
 	for i := range limits {
-		keys = append(keys, redisKey(s.prefix, escaped, limits[i].Name))
+		keys = append(keys, redisKey(prefix, escaped, limits[i].Name))
 	}
 	return keys
 }
