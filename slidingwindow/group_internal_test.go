@@ -292,7 +292,7 @@ func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
 func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	var byDefault groupLimits
 	for trip, want := range map[time.Duration]int{
-		0: 2, 100 * time.Microsecond: 2, time.Millisecond: 6, 5 * time.Millisecond: 22, 20 * time.Millisecond: 32, time.Hour: 32,
+		0: 1, 99 * time.Microsecond: 1, 100 * time.Microsecond: 2, time.Millisecond: 6, 5 * time.Millisecond: 22, 20 * time.Millisecond: 32, time.Hour: 32,
 	} {
 		assert.Equal(t, want, byDefault.batchesFor(trip), trip)
 		assert.Equal(t, 7, groupLimits{batches: 7}.batchesFor(trip), "as it was set")

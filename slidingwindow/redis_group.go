@@ -240,9 +240,9 @@ func (g *group) close() {
 }
 
 const (
-	// Two batches keep Redis busy where the network takes no time: while it decides one,
-	// the next one gathers.
-	fewestBatches = 2
+	// A round trip that is shorter is the time of Redis and of CPUs, not of the network. There one
+	// batch at a time costs least: calls that are made meanwhile share the next one.
+	nearby = 100 * time.Microsecond
 
 	// A longer way has room for more batches. One for each so much of a round trip keeps a
 	// call from waiting much for those of others, and leaves something to share.
@@ -259,10 +259,14 @@ const (
 // long. Waiting for a batch to return pays while Redis or a CPU is what limits: then the next
 // batch is larger. It does not while batches are only on their way.
 func (l groupLimits) batchesFor(trip time.Duration) int {
-	if l.batches > 0 {
+	switch {
+	case l.batches > 0:
 		return l.batches
+	case trip < nearby:
+		return 1
+	default:
+		return min(2+int(trip/perBatch), mostBatches)
 	}
-	return min(fewestBatches+int(trip/perBatch), mostBatches)
 }
 
 // roundTrip remembers the fastest of some round trips. Those of lone calls tell of the network:
