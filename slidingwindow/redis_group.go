@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -199,14 +200,10 @@ func (g *group) appoint() {
 // gather takes the next batch from the calls that wait, and forgets those that left. mu is
 // held.
 func (g *group) gather() []*call {
-	var calls []*call
-	taken := 0
-	for ; taken < len(g.waiting) && len(calls) < g.limits.size; taken++ {
-		if c := g.waiting[taken]; !c.left {
-			calls = append(calls, c)
-		}
-	}
-	g.dropFirst(taken)
+	g.waiting = slices.DeleteFunc(g.waiting, func(c *call) bool { return c.left })
+	n := min(len(g.waiting), g.limits.size)
+	calls := g.waiting[:n:n]
+	g.dropFirst(n)
 	return calls
 }
 

@@ -70,7 +70,7 @@ func questionOf(prefix string, entries []joined) question {
 		logs += len(entries[i].limits)
 	}
 	keys := make([]string, 0, logs)
-	args := make([]string, 0, 16)
+	args := make([]string, 0, 1) // calls of one Limiter are alike
 	for i := 0; i < len(entries); {
 		run := &entries[i]
 		end := i + 1
@@ -87,8 +87,8 @@ func questionOf(prefix string, entries []joined) question {
 
 // text is what decide.lua is told of so many calls that are like this one.
 func (e *joined) text(calls int) string {
-	b := make([]byte, 0, 17+21*len(e.limits))
-	b = appendNumber(append(b, kindLetters[e.kind]), e.ahead.Microseconds(), 7)
+	var few [128]byte // spares an allocation
+	b := appendNumber(append(few[:0], kindLetters[e.kind]), e.ahead.Microseconds(), 7)
 	b = appendNumber(b, int64(calls), 4)
 	b = appendNumber(b, e.times(), 4)
 	b = appendNumber(b, int64(len(e.limits)), 1)
