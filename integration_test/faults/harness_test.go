@@ -9,8 +9,10 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
@@ -168,6 +170,7 @@ type traffic struct {
 }
 
 func startTraffic(instances []*slidingwindow.Limiter, callers int) *traffic {
+	recorded.Store(0)
 	load := &traffic{}
 	load.ctx, load.cancel = context.WithCancel(context.Background())
 	for i := range callers {
@@ -188,7 +191,7 @@ func (load *traffic) stop() {
 func (load *traffic) awaitSuccess(t *testing.T) {
 	t.Helper()
 	for _, c := range load.callers {
-		require.Eventually(t, c.served, 10*time.Second, 5*time.Millisecond, "no traffic before the fault")
+		require.Eventually(t, c.served, time.Minute, 5*time.Millisecond, "no traffic before the fault")
 	}
 }
 
@@ -209,6 +212,9 @@ type record struct {
 	err        error
 }
 
+// recorded is how many bytes the records of the last traffic take.
+var recorded atomic.Uint64
+
 func (r *record) took() time.Duration { return r.end.Sub(r.start) }
 
 func (c *caller) run(ctx context.Context) {
@@ -226,7 +232,9 @@ func (c *caller) run(ctx context.Context) {
 			r.key = key
 		}
 		c.mu.Lock()
+		had := cap(c.calls)
 		c.calls = append(c.calls, r)
+		recorded.Add(uint64(cap(c.calls)-had) * uint64(unsafe.Sizeof(r)))
 		c.mu.Unlock()
 		time.Sleep(time.Millisecond) // some hundred thousand records are enough
 	}
