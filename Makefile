@@ -17,8 +17,15 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.10.0
 # Installs a program if it is missing and if it may.
 INSTALL := internal/install.sh
 
-# A module of its own, which ./... does not reach.
-BENCHMARK := internal/benchmark
+# A folder with a go.mod of its own is another module, which ./... does not reach. The
+# module for users is this folder's; what only we need is kept out of its go.mod. Each is
+# built as its own go.mod says: no go.work may choose other versions.
+MODULE  := github.com/seed-e8747a6b/ratelimit
+MODULES := $(shell find . -name go.mod -not -path '*/.*/*' -exec dirname {} ';' | sort)
+export GOWORK := off
+
+# Runs a command in the folder of each, and ends at the first failure. No comma may be in it.
+in-each-module = set -e; for module in $(MODULES); do (set -x; cd $$module; $(1)); done
 
 .DEFAULT_GOAL := help
 
@@ -30,7 +37,8 @@ help: ## list these targets
 # signal on: Ctrl-C and kill must reach them, so that nothing stays behind.
 .PHONY: build
 build: ## build the example API and the demo into bin/
-	@$(GO) build -buildvcs=false -o bin/ ./examples/api ./internal/demo
+	@$(GO) build -buildvcs=false -o bin/ ./examples/api
+	@$(GO) build -C internal/demo -buildvcs=false -o ../../bin/ .
 
 .PHONY: demo
 demo: build ## show two instances that share one quota; brings up Redis if it can
@@ -47,7 +55,7 @@ test: ## run every test, also on a real Redis, with the race detector
 	@$(INSTALL) redis || true
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
-	set -x; $(GO) test $$race -shuffle=on -count=1 ./...
+	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
@@ -56,7 +64,7 @@ FAULTSFLAGS ?=
 faults: ## break Redis and the network under traffic, for minutes; prints a table
 	@$(INSTALL) redis || true
 	@$(INSTALL) cc || true
-	$(GO) test -count=1 -timeout 20m ./integration_test/faults -long -v $(FAULTSFLAGS)
+	$(GO) test -C integration_test -count=1 -timeout 20m ./faults -long -v $(FAULTSFLAGS)
 
 .PHONY: clients
 clients: ## show that curl and npm clients (Node.js 20, else left out) obey our Retry-After
@@ -65,29 +73,32 @@ clients: ## show that curl and npm clients (Node.js 20, else left out) obey our 
 .PHONY: cover
 cover: ## run every test and print how much of the code they reach (cover.out)
 	@$(INSTALL) redis || true
-	$(GO) test -count=1 -coverpkg=./... -coverprofile=cover.out ./...
-	@$(GO) tool cover -func=cover.out | tail -n 1
+	@rm -rf bin/cover && mkdir -p bin/cover
+	@$(call in-each-module,$(GO) test -count=1 -coverpkg=$(MODULE)/... ./... -args -test.gocoverdir=$(CURDIR)/bin/cover)
+	@$(GO) tool covdata textfmt -i=bin/cover -o=cover.out
+	@$(GO) tool covdata func -i=bin/cover | tail -n 1
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
-		done; \
-	done
+	@$(call in-each-module,set +x; \
+		for package in $$($(GO) list ./...); do \
+			for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+				echo "$$package $$target"; \
+				$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			done; \
+		done)
 
 .PHONY: soak
 soak: ## look for violations for SOAKTIME (5m), while Redis and processes are disturbed
 	@$(INSTALL) redis || true
-	@$(GO) build -buildvcs=false -o bin/ ./internal/soak
+	@$(GO) build -C internal/soak -buildvcs=false -o ../../bin/ .
 	@exec bin/soak -for $(SOAKTIME) $(SOAKFLAGS)
 
 .PHONY: bench
 bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to try it
 	@$(INSTALL) redis || true
-	$(GO) build -C $(BENCHMARK) -buildvcs=false -o ../../bin/benchmark .
-	cd $(BENCHMARK) && exec ../../bin/benchmark $(BENCHFLAGS)
+	$(GO) build -C internal/benchmark -buildvcs=false -o ../../bin/ .
+	cd internal/benchmark && exec ../../bin/benchmark $(BENCHFLAGS)
 
 .PHONY: instructions
 instructions: ## count redis-server's instructions a decision; CHECK=1 to compare
@@ -95,15 +106,6 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 	@$(INSTALL) valgrind
 	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
 	@exec bin/instructions $(if $(CHECK),-check)
-
-# Apart from the others, because it builds what is compared with, and all that this needs.
-.PHONY: bench-check
-bench-check: ## check and test what make bench runs
-	$(GO) mod tidy -C $(BENCHMARK) -diff
-	$(GO) vet -C $(BENCHMARK) ./...
-	$(GO) run -C $(BENCHMARK) $(STATICCHECK) ./...
-	$(GO) run -C $(BENCHMARK) $(GOLANGCI_LINT) run
-	$(GO) test -C $(BENCHMARK) -count=1 ./...
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
@@ -117,17 +119,17 @@ fmt: ## format the code
 lint: tidy-check ## check the format, go.mod, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run make fmt:" >&2; echo "$$unformatted" >&2; exit 1; fi
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	@$(call in-each-module,$(GO) vet ./...)
+	@$(call in-each-module,$(GO) run $(STATICCHECK) ./...)
 
 .PHONY: lint-all
 lint-all: ## check with everything in .golangci.yml; builds golangci-lint first
-	$(GO) run $(GOLANGCI_LINT) run
+	@$(call in-each-module,$(GO) run $(GOLANGCI_LINT) run)
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities with govulncheck; needs vuln.go.dev or GOVULNDB
-	@GO="$(GO)" internal/vuln.sh
+	@$(call in-each-module,GO="$(GO)" $(CURDIR)/internal/vuln.sh)
 
 .PHONY: tidy-check
 tidy-check: ## check that go.mod and go.sum are as go mod tidy leaves them
-	$(GO) mod tidy -diff
+	@$(call in-each-module,$(GO) mod tidy -diff)

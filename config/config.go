@@ -216,7 +216,7 @@ func (r Redis) server() *server {
 	return &s
 }
 
-// Store returns the settings for [slidingwindow.NewRedisStore].
-func (r Redis) Store() slidingwindow.RedisConfig {
+// StoreConfig returns the settings for [slidingwindow.NewRedisStore].
+func (r Redis) StoreConfig() slidingwindow.RedisConfig {
 	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
 }

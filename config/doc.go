@@ -46,7 +46,7 @@
 //	limits.<name>.max        LIMITS_<NAME>_MAX                  see slidingwindow.Limit
 //	limits.<name>.window     LIMITS_<NAME>_WINDOW               see slidingwindow.Limit
 //	limits.<name>.by         LIMITS_<NAME>_BY                   see below; "" leaves it to the program
-//	limits.<name>.shadow     LIMITS_<NAME>_SHADOW     false     true or false
+//	limits.<name>.mode       LIMITS_<NAME>_MODE       enforce   enforce, shadow or off
 //
 // As a YAML file:
 //
@@ -64,8 +64,7 @@
 // The name of a limit is made of lower-case letters, digits and underscores, so that
 // it can be spelled in a variable too. A duration needs a unit. A whole number is
 // written in decimal digits, without a plus sign or leading zeros. An empty variable
-// counts as not set. A limit needs a max and a window; shadow is true or false only, in
-// a YAML file as YAML spells these, and never yes, on or 1.
+// counts as not set. A limit needs a max and a window.
 //
 // The formats of response.headers are a YAML list, or a text with commas ("draft-11,
 // legacy"). The drafts are those of draft-ietf-httpapi-ratelimit-headers; draft-8,

@@ -89,7 +89,7 @@ func ExampleLimit() {
 		Environ: []string{
 			"REDIS_URL=memory://",
 			"LIMITS_LOGIN_MAX=5", "LIMITS_LOGIN_WINDOW=15m",
-			"LIMITS_LOGIN_BY=ip + hashed:form:email", "LIMITS_LOGIN_SHADOW=true",
+			"LIMITS_LOGIN_BY=ip + hashed:form:email", "LIMITS_LOGIN_MODE=shadow",
 			"CLIENT_KEY_SECRET=0123456789abcdef",
 		},
 	})
@@ -102,9 +102,9 @@ func ExampleLimit() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(login.Max, login.By, login.Shadow) // login.Limit is for slidingwindow.New
+	fmt.Println(login.Max, login.By, login.Mode) // login.Limit is for slidingwindow.New
 	// Output:
-	// 5 ip+hashed:form:email true
+	// 5 ip+hashed:form:email shadow
 }
 
 func ExampleResponse() {
@@ -146,7 +146,7 @@ func ExampleRedis_InMemory() {
 		return
 	}
 	if cfg.Redis.InMemory() {
-		_, err = memory.New(memory.Config{})
+		_, err = memory.NewWithConfig(memory.Config{})
 		fmt.Println("in memory", err)
 	}
 	// Output:

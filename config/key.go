@@ -47,7 +47,7 @@ const (
 	fieldMax        = "max"
 	fieldWindow     = "window"
 	fieldBy         = "by"
-	fieldShadow     = "shadow"
+	fieldMode       = "mode"
 
 	limitsVariables = "LIMITS_"
 
@@ -62,7 +62,7 @@ var (
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,
 		keyIPv6Prefix, keySecret, keyProxies, keyProxyHeader,
 	}
-	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldShadow}
+	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldMode}
 	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
 
 	// Every name must have a spelling as a variable, and only one: hence no capitals

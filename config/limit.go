@@ -18,8 +18,9 @@ type Limit struct {
 	// the program.
 	By string
 
-	// Shadow is true for a limit that counts, but must not refuse. Defaults to false.
-	Shadow bool
+	// Mode is what a Limiter of this limit is to do, for [slidingwindow.Limiter.SetMode].
+	// Defaults to slidingwindow.ModeEnforce.
+	Mode slidingwindow.Mode
 }
 
 func (s *settings) limit(name string) Limit {
@@ -45,8 +46,16 @@ func (s *settings) limit(name string) Limit {
 		}
 		s.invalid(maxKey, "", fault.Allowed)
 	}
-	shadow, _ := s.boolean(limitKey(name, fieldShadow))
-	return Limit{Limit: limit, By: s.by(limitKey(name, fieldBy)), Shadow: shadow}
+	return Limit{Limit: limit, By: s.by(limitKey(name, fieldBy)), Mode: s.mode(limitKey(name, fieldMode))}
+}
+
+func (s *settings) mode(key string) (mode slidingwindow.Mode) {
+	const allowed = "enforce, shadow, off"
+	text, ok := s.text(key, allowed)
+	if ok && mode.UnmarshalText([]byte(text)) != nil {
+		s.invalid(key, "", allowed)
+	}
+	return mode
 }
 
 // limitFaults are the faults that slidingwindow finds, which makes the rules there

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/config"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
 // whole is the environment of a whole limit named api.
@@ -19,21 +20,21 @@ func whole(variables ...string) []string {
 
 func TestLimitApplication(t *testing.T) {
 	inFiles(t, map[string]string{
-		"config.yaml": "limits: {api: {max: 1, window: 1s, by: ip, shadow: true}, login: {max: 1, window: 1s, by: 'param:id + ip', shadow: false}, jobs: {max: 1, window: 1s, by: ''}}",
-		".env":        "LIMITS_API_BY=query:tenant\nLIMITS_LOGIN_SHADOW=true",
+		"config.yaml": "limits: {api: {max: 1, window: 1s, by: ip, mode: shadow}, login: {max: 1, window: 1s, by: 'param:id + ip', mode: enforce}, jobs: {max: 1, window: 1s, by: ''}}",
+		".env":        "LIMITS_API_BY=query:tenant\nLIMITS_LOGIN_MODE=shadow",
 	})
 	c, err := config.Load(config.Sources{
 		YAML:     "config.yaml",
 		DotEnv:   ".env",
-		Environ:  env("LIMITS_API_SHADOW=false", "LIMITS_LOGIN_BY=", "LIMITS_BY_MAX=1", "LIMITS_BY_WINDOW=1s", "LIMITS_BY_BY=route"),
-		Defaults: map[string]any{"limits.api.by": "route", "limits.jobs.by": "route", "limits.jobs.shadow": true},
+		Environ:  env("LIMITS_API_MODE=enforce", "LIMITS_LOGIN_BY=", "LIMITS_BY_MAX=1", "LIMITS_BY_WINDOW=1s", "LIMITS_BY_BY=route"),
+		Defaults: map[string]any{"limits.api.by": "route", "limits.jobs.by": "route", "limits.jobs.mode": "off"},
 	})
 	require.NoError(t, err)
 	want := map[string]config.Limit{}
 	for name, applied := range map[string]config.Limit{
 		"api":   {By: "query:tenant"},
-		"login": {By: "param:id+ip", Shadow: true},
-		"jobs":  {Shadow: true},
+		"login": {By: "param:id+ip", Mode: slidingwindow.ModeShadow},
+		"jobs":  {Mode: slidingwindow.ModeOff},
 		"by":    {By: "route"},
 	} {
 		applied.Limit = limit(name, 1, time.Second).Limit
@@ -74,12 +75,14 @@ func TestLimitBy(t *testing.T) {
 	}
 }
 
-func TestLimitShadow(t *testing.T) {
-	for given, want := range map[string]bool{"true": true, "false": false, "True": true, "'true'": true} {
-		inFiles(t, map[string]string{"config.yaml": "limits: {api: {max: 1, window: 1s, shadow: " + given + "}}"})
-		c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env(), Defaults: map[string]any{"limits.api.shadow": !want}})
+func TestLimitMode(t *testing.T) {
+	for given, want := range map[string]slidingwindow.Mode{
+		"enforce": slidingwindow.ModeEnforce, "shadow": slidingwindow.ModeShadow, "off": slidingwindow.ModeOff, "'off'": slidingwindow.ModeOff,
+	} {
+		inFiles(t, map[string]string{"config.yaml": "limits: {api: {max: 1, window: 1s, mode: " + given + "}}"})
+		c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env(), Defaults: map[string]any{"limits.api.mode": "shadow"}})
 		require.NoError(t, err)
-		assert.Equal(t, want, c.Limits["api"].Shadow, given)
+		assert.Equal(t, want, c.Limits["api"].Mode, given)
 	}
 }
 
@@ -97,9 +100,9 @@ func TestLimitRefuses(t *testing.T) {
 	const (
 		rule    = "; allowed: ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
 		by      = "limits.api.by (LIMITS_API_BY in the environment) is "
-		shadow  = "limits.api.shadow (LIMITS_API_SHADOW in the environment) is "
+		mode    = "limits.api.mode (LIMITS_API_MODE in the environment) is "
 		inYAML  = "limits: {api: {max: 1, window: 1s, "
-		words   = "; allowed: true or false"
+		modes   = "; allowed: enforce, shadow, off"
 		noKey   = ": hashed: needs client.key_secret, which is not set; set CLIENT_KEY_SECRET in the environment to a text of 16 bytes or more"
 		needMax = `limits.api.max is not set: limit "api" needs it; set LIMITS_API_MAX in the environment, or limits.api.max in the YAML file, to a value such as 100`
 		needAll = needMax + "\n" + `limits.api.window is not set: limit "api" needs it; set LIMITS_API_WINDOW in the environment, or limits.api.window in the YAML file, to a value such as 15m`
@@ -112,31 +115,31 @@ func TestLimitRefuses(t *testing.T) {
 		"by section":          {yaml: inYAML + "by: {header: x}}}", want: `limits.api.by (config.yaml) is a section: a text is needed` + rule},
 		"by default":          {env: whole(), defaults: map[string]any{"limits.api.by": "IP"}, want: `limits.api.by (the program's defaults) is "IP": "IP" is not known` + rule},
 		"by in .env":          {env: whole(), dotEnv: "LIMITS_API_BY=IP", want: `limits.api.by (LIMITS_API_BY in test.env) is "IP": "IP" is not known` + rule},
-		"shadow yes":          {env: whole("LIMITS_API_SHADOW=yes"), want: shadow + `"yes"` + words},
-		"shadow on":           {env: whole("LIMITS_API_SHADOW=on"), want: shadow + `"on"` + words},
-		"shadow 1":            {env: whole("LIMITS_API_SHADOW=1"), want: shadow + `"1"` + words},
-		"shadow TRUE":         {env: whole("LIMITS_API_SHADOW=TRUE"), want: shadow + `"TRUE"` + words},
-		"shadow space":        {env: whole("LIMITS_API_SHADOW=true "), want: shadow + `"true "` + words},
-		"shadow yes in YAML":  {yaml: inYAML + "shadow: yes}}", want: `limits.api.shadow (config.yaml) is "yes"` + words},
-		"shadow on in YAML":   {yaml: inYAML + "shadow: on}}", want: `limits.api.shadow (config.yaml) is "on"` + words},
-		"shadow 1 in YAML":    {yaml: inYAML + "shadow: 1}}", want: `limits.api.shadow (config.yaml) is 1` + words},
-		"shadow null":         {yaml: inYAML + "shadow: }}", want: `limits.api.shadow (config.yaml) is null` + words},
-		"shadow empty":        {yaml: inYAML + "shadow: ''}}", want: `limits.api.shadow (config.yaml) is ""` + words},
-		"shadow list":         {yaml: inYAML + "shadow: [true]}}", want: `limits.api.shadow (config.yaml) is a list` + words},
-		"shadow section":      {yaml: inYAML + "shadow: {a: 1}}}", want: `limits.api.shadow (config.yaml) is a section` + words},
-		"shadow default":      {env: whole(), defaults: map[string]any{"limits.api.shadow": 1}, want: `limits.api.shadow (the program's defaults) is 1` + words},
+		"mode true":           {env: whole("LIMITS_API_MODE=true"), want: mode + `"true"` + modes},
+		"mode on":             {env: whole("LIMITS_API_MODE=on"), want: mode + `"on"` + modes},
+		"mode 1":              {env: whole("LIMITS_API_MODE=1"), want: mode + `"1"` + modes},
+		"mode OFF":            {env: whole("LIMITS_API_MODE=OFF"), want: mode + `"OFF"` + modes},
+		"mode space":          {env: whole("LIMITS_API_MODE=off "), want: mode + `"off "` + modes},
+		"mode yes in YAML":    {yaml: inYAML + "mode: yes}}", want: `limits.api.mode (config.yaml) is "yes"` + modes},
+		"mode on in YAML":     {yaml: inYAML + "mode: on}}", want: `limits.api.mode (config.yaml) is "on"` + modes},
+		"mode 1 in YAML":      {yaml: inYAML + "mode: 1}}", want: `limits.api.mode (config.yaml) is 1: a text is needed` + modes},
+		"mode null":           {yaml: inYAML + "mode: }}", want: `limits.api.mode (config.yaml) is null: a text is needed` + modes},
+		"mode empty":          {yaml: inYAML + "mode: ''}}", want: `limits.api.mode (config.yaml) is ""` + modes},
+		"mode list":           {yaml: inYAML + "mode: [off]}}", want: `limits.api.mode (config.yaml) is a list: a text is needed` + modes},
+		"mode section":        {yaml: inYAML + "mode: {a: 1}}}", want: `limits.api.mode (config.yaml) is a section: a text is needed` + modes},
+		"mode default":        {env: whole(), defaults: map[string]any{"limits.api.mode": true}, want: `limits.api.mode (the program's defaults) is true: a text is needed` + modes},
 		"by alone":            {env: []string{"LIMITS_API_BY=ip"}, want: needAll},
 		"created by":          {env: []string{"LIMITS_CREATED_BY=ops"}, want: strings.ReplaceAll(strings.ReplaceAll(needAll, "api", "created"), "API", "CREATED") + "\n" + `limits.created.by (LIMITS_CREATED_BY in the environment) is "ops": "ops" is not known` + rule},
-		"shadow alone":        {yaml: "limits: {api: {shadow: true}}", want: needAll},
-		"without max":         {yaml: "limits: {api: {shadow: true, window: 1s}}", want: needMax},
-		"all at once":         {env: []string{"LIMITS_API_MAX=x", "LIMITS_API_BY=x", "LIMITS_API_SHADOW=x", "LIMITS_API_WINDOW=1s"}, want: `limits.api.max (LIMITS_API_MAX in the environment) is "x": a whole number is needed; allowed: 0 to 999999999999999 units` + "\n" + shadow + `"x"` + words + "\n" + by + `"x": "x" is not known` + rule},
-		"field":               {yaml: inYAML + "shadows: true}}", want: `limits.api.shadows in config.yaml is not a known key; did you mean limits.api.shadow?`},
+		"mode alone":          {yaml: "limits: {api: {mode: off}}", want: needAll},
+		"without max":         {yaml: "limits: {api: {mode: off, window: 1s}}", want: needMax},
+		"all at once":         {env: []string{"LIMITS_API_MAX=x", "LIMITS_API_BY=x", "LIMITS_API_MODE=x", "LIMITS_API_WINDOW=1s"}, want: `limits.api.max (LIMITS_API_MAX in the environment) is "x": a whole number is needed; allowed: 0 to 999999999999999 units` + "\n" + by + `"x": "x" is not known` + rule + "\n" + mode + `"x"` + modes},
+		"field":               {yaml: inYAML + "modes: off}}", want: `limits.api.modes in config.yaml is not a known key; did you mean limits.api.mode?`},
 		"field by":            {yaml: inYAML + "bye: ip}}", want: `limits.api.bye in config.yaml is not a known key; did you mean limits.api.by?`},
 		"field unlike by":     {yaml: inYAML + "ip: true}}", want: `limits.api.ip in config.yaml is not a known key; ` + known},
-		"shadow typo":         {env: whole("LIMITS_API_SHADOWS=true"), want: `LIMITS_API_SHADOWS in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
-		"shadow typo 2":       {env: whole("LIMITS_API_SHDW=true"), want: `LIMITS_API_SHDW in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
-		"shadow no name":      {env: []string{"LIMITS_SHADOW=true"}, want: `LIMITS_SHADOW in the environment ` + variables},
-		"shadow name":         {env: []string{"LIMITS_Api_SHADOW=true"}, want: `LIMITS_Api_SHADOW in the environment is not a known variable; did you mean LIMITS_API_SHADOW?`},
+		"mode typo":           {env: whole("LIMITS_API_MODES=off"), want: `LIMITS_API_MODES in the environment is not a known variable; did you mean LIMITS_API_MODE?`},
+		"mode typo 2":         {env: whole("LIMITS_API_MDE=off"), want: `LIMITS_API_MDE in the environment is not a known variable; did you mean LIMITS_API_MODE?`},
+		"mode no name":        {env: []string{"LIMITS_MODE=off"}, want: `LIMITS_MODE in the environment ` + variables},
+		"mode name":           {env: []string{"LIMITS_Api_MODE=off"}, want: `LIMITS_Api_MODE in the environment is not a known variable; did you mean LIMITS_API_MODE?`},
 		"by no name":          {env: []string{"LIMITS_BY=ip"}, want: `LIMITS_BY in the environment ` + variables},
 		"by name":             {env: []string{"LIMITS_A-B_BY=ip"}, want: `LIMITS_A-B_BY in the environment is not a known variable; did you mean LIMITS_A_B_BY?`},
 		"by case":             {env: []string{"LIMITS_API_by=ip"}, want: `LIMITS_API_by in the environment is not a known variable; did you mean LIMITS_API_BY?`},
@@ -189,7 +192,7 @@ func TestLimitRefuses(t *testing.T) {
 func TestLoadTakesNoNamedPortForALimit(t *testing.T) {
 	inFiles(t, map[string]string{"config.yaml": "limits: {x_service_port: {max: 1, window: 1s}}"})
 	ports := []string{
-		"LIMITS_SERVICE_PORT_BY=80", "LIMITS_SERVICE_PORT_SHADOW=81", "LIMITS_SERVICE_PORT_SHADOWS=82", "LIMITS_SERVICE_PORT_STAND_BY=83",
+		"LIMITS_SERVICE_PORT_BY=80", "LIMITS_SERVICE_PORT_MODE=81", "LIMITS_SERVICE_PORT_MODES=82", "LIMITS_SERVICE_PORT_STAND_BY=83",
 		"LIMITS_API_SERVICE_PORT_BY=80", "LIMITS_API_SERVICE_PORT_MAX=", "LIMITS_API_SERVICE_HOST=10.0.0.1", "LIMITS_API_PORT_80_TCP=tcp://10.0.0.1:80", "LIMITS_BY_PORT=tcp://10.0.0.1:80",
 	}
 	c, err := config.Load(config.Sources{Environ: env(ports...)})
@@ -201,10 +204,10 @@ func TestLoadTakesNoNamedPortForALimit(t *testing.T) {
 		_, err := config.Load(config.Sources{Environ: env("LIMITS_SERVICE_PORT_" + half)})
 		require.ErrorContains(t, err, "limits.service_port."+other+" is not set")
 	}
-	ports = append(ports, "LIMITS_X_SERVICE_PORT_BY=ip", "LIMITS_Y_SERVICE_PORT_SHADOW=true", "LIMITS_Y_SERVICE_PORT_MAX=1", "LIMITS_Y_SERVICE_PORT_WINDOW=1s")
+	ports = append(ports, "LIMITS_X_SERVICE_PORT_BY=ip", "LIMITS_Y_SERVICE_PORT_MODE=shadow", "LIMITS_Y_SERVICE_PORT_MAX=1", "LIMITS_Y_SERVICE_PORT_WINDOW=1s")
 	c, err = config.Load(config.Sources{YAML: "config.yaml", Environ: env(ports...)})
 	require.NoError(t, err)
 	x, y := limit("x_service_port", 1, time.Second), limit("y_service_port", 1, time.Second)
-	x.By, y.Shadow = "ip", true
+	x.By, y.Mode = "ip", slidingwindow.ModeShadow
 	assert.Equal(t, map[string]config.Limit{"x_service_port": x, "y_service_port": y}, c.Limits)
 }

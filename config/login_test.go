@@ -195,8 +195,8 @@ func TestConnectWithOptionsApartFromTheURL(t *testing.T) {
 	info, err := client.Do(t.Context(), client.B().ClientInfo().Build()).ToString()
 	require.NoError(t, err)
 	assert.Contains(t, info, " flags=N ", "flags=t is that of tracking, which the cache needs")
-	assert.Equal(t, 1, r.Store().BatchSize)
-	assert.Equal(t, 7, r.Store().BatchesInFlight)
+	assert.Equal(t, 1, r.StoreConfig().BatchSize)
+	assert.Equal(t, 7, r.StoreConfig().BatchesInFlight)
 }
 
 func TestLoadWhatIsInTheURLOrApart(t *testing.T) {

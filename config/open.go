@@ -39,11 +39,7 @@ type Store struct {
 // that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if r.InMemory() {
-		memory, err := memory.New(memory.Config{})
-		if err != nil {
-			return nil, err
-		}
-		guarded, err := guard.New(memory, guard.Config{Logger: r.Logger})
+		guarded, err := guard.New(memory.New(), guard.Config{Logger: r.Logger})
 		if err != nil {
 			return nil, err
 		}
@@ -52,11 +48,7 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 	late := &lateRedis{config: r}
 	policy := guard.Config{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
 	if r.OnFailure == guard.Fallback {
-		memory, err := memory.New(memory.Config{})
-		if err != nil {
-			return nil, err
-		}
-		policy.Fallback = memory
+		policy.Fallback = memory.New()
 	}
 	guarded, err := guard.New(late, policy)
 	if err != nil {
@@ -158,7 +150,7 @@ func (l *lateRedis) connect(ctx context.Context, m *monitor) (proved bool, err e
 	if err != nil {
 		return false, err
 	}
-	store, err := slidingwindow.NewRedisStore(client, l.config.Store())
+	store, err := slidingwindow.NewRedisStore(client, l.config.StoreConfig())
 	if err == nil {
 		proved, err = l.check(ctx, store, client.Mode(), m.server.timeout())
 	}

@@ -57,8 +57,7 @@ func TestAStoreIsNotGuardedAgain(t *testing.T) {
 	_, err = guard.New(store, guard.Config{})
 	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
 	require.ErrorContains(t, err, "store is guarded already")
-	inMemory, err := memory.New(memory.Config{})
-	require.NoError(t, err)
+	inMemory := memory.New()
 	_, err = guard.New(inMemory, guard.Config{OnFailure: guard.Fallback, Fallback: store})
 	require.ErrorContains(t, err, "guard.Config.Fallback is guarded")
 }
@@ -66,7 +65,7 @@ func TestAStoreIsNotGuardedAgain(t *testing.T) {
 func TestOpenInRedis(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
-	redis, _ := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_PREFIX=mine")
+	redis, _ := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_PREFIX=mine", "REDIS_TIMEOUT=10s")
 	store, err := redis.Open(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, store.Ping(t.Context()))
@@ -105,7 +104,7 @@ func TestOpenStartsWithoutRedisAndHeals(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	require.NoError(t, server.Kill())
-	redis, logged := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=3")
+	redis, logged := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=3", "REDIS_TIMEOUT=10s")
 	store, err := redis.Open(t.Context())
 	require.NoError(t, err)
 	defer store.Close()

@@ -25,7 +25,7 @@ func TestBadInput(t *testing.T) {
 		_, err := config.ToMiddleware()
 		return err
 	}
-	keyed := func(key echomw.Keyer) error { return config(echomw.Config{KeyFunc: key}) }
+	keyed := func(key echomw.Keyer) error { return config(echomw.Config{Key: key}) }
 	status := func(codes echomw.StatusCodes) error { return config(echomw.Config{Status: codes}) }
 	message := func(message any) error { return config(echomw.Config{Message: message}) }
 	parseKey := func(text string, options echomw.KeyOptions) error {

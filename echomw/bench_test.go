@@ -42,7 +42,7 @@ func benchmark(b *testing.B, remoteAddr string, tick time.Duration, middleware f
 func limited(units int64, key echomw.Keyer) func(testing.TB, *manualClock) []echo.MiddlewareFunc {
 	return func(t testing.TB, clock *manualClock) []echo.MiddlewareFunc {
 		limiter := newLimiter(t, clock, slidingwindow.PerSecond(units))
-		return []echo.MiddlewareFunc{echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: key})}
+		return []echo.MiddlewareFunc{echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: key})}
 	}
 }
 
@@ -80,7 +80,7 @@ var headerSets = []echomw.Headers{
 
 // steadyStore allows every call, always with the same numbers, and costs nothing.
 func steadyStore() *stubStore {
-	return &stubStore{decision: slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1e6), Remaining: 12345, ResetAfter: time.Minute})}
+	return &stubStore{decision: slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1e6), Remaining: 12345, ReplenishAfter: time.Minute})}
 }
 
 // setOnContext keeps something on the echo.Context, as most applications do: the map that

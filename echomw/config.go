@@ -29,11 +29,11 @@ type Config struct {
 	// Required.
 	Limiter *slidingwindow.Limiter
 
-	// KeyFunc names whom to count a request against: a KeyFunc, or what KeyByIP and the
+	// Key names whom to count a request against: a KeyFunc, or what KeyByIP and the
 	// other functions return. What is wrong with their arguments is an error of
 	// ToMiddleware.
 	// Optional. Defaults to KeyByIP(DefaultIPv6Prefix): the address of the peer.
-	KeyFunc Keyer
+	Key Keyer
 
 	// Cost is how many units a request takes, such as the number of items that it asks for.
 	// With 0 it is passed on unlimited and without headers. One that costs more than a
@@ -119,22 +119,22 @@ type Config struct {
 	// Optional. Defaults to 0: none is read.
 	DrainRefused int64
 
-	// DenyHandler answers a refused request in place of the middleware. The headers of
+	// RefusalHandler answers a refused request in place of the middleware. The headers of
 	// the refusal are set already, but not the status. It writes a response, or
 	// returns an error for Echo's HTTPErrorHandler. If it does neither, because it
-	// only counts or logs, the refusal is sent as if there were no DenyHandler: an
+	// only counts or logs, the refusal is sent as if there were no RefusalHandler: an
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
 	// Echo does not see what goes to c.Response().Writer, or to a connection that was
 	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
 	// Optional. Defaults to Status.Refused with Message.
-	DenyHandler func(c echo.Context, d slidingwindow.Decision) error
+	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
-	// ErrorHandler is called when a request cannot be decided: the KeyFunc gave no key
+	// ErrorHandler is called when a request cannot be decided: the Keyer gave no key
 	// or the limiter an error. err is the *echo.HTTPError that would be returned
 	// without an ErrorHandler (the package says which) and wraps the cause: it matches
-	// ErrNoKey if there is no key, unless the KeyFunc returned an *echo.HTTPError of
+	// ErrNoKey if there is no key, unless the Keyer returned an *echo.HTTPError of
 	// its own, of status 400 to 599, and otherwise ErrUndecided. The response has Cache-Control: no-store already,
 	// and Retry-After if there was no decision, or if err is a 429.
 	//
@@ -151,7 +151,7 @@ type Config struct {
 	// OnFirstRefusal is called when a key is refused for the first time in a while, for a
 	// log or an alert: not again until a Window of the limit that refused has passed
 	// without a refusal of the key by this middleware of this process, or the Reason
-	// differs; ReasonLimited and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
+	// differs; ReasonRefused and ReasonCached are one. In shadow mode, where d.Reason is slidingwindow.ReasonShadow, it tells what would have been refused. It runs
 	// before the response is written, and must be safe for concurrent use. The last 10,000
 	// keys that were refused are remembered: in a flood of more it may be called again.
 	// Optional.
@@ -169,14 +169,14 @@ type StatusCodes struct {
 	// Refused is the status of a refusal. Defaults to 429 (RFC 6585, section 4).
 	Refused int
 
-	// NoKey is the status if the KeyFunc gives no key, and no status of its own with
+	// NoKey is the status if the Keyer gives no key, and no status of its own with
 	// its error, as KeyByHeader and the like do with 400. Defaults to 403.
 	NoKey int
 
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
 
-	// Left is the status if the KeyFunc, Cost, Limits or a Store of your own gave up because
+	// Left is the status if the Keyer, Cost, Limits or a Store of your own gave up because
 	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
 	// (StatusClientLeft).
 	Left int
@@ -190,8 +190,8 @@ func (config Config) withDefaults() Config {
 	if config.Skipper == nil {
 		config.Skipper = func(echo.Context) bool { return false }
 	}
-	if config.KeyFunc == nil {
-		config.KeyFunc = KeyByIP(DefaultIPv6Prefix)
+	if config.Key == nil {
+		config.Key = KeyByIP(DefaultIPv6Prefix)
 	}
 	if config.Headers == 0 {
 		config.Headers = HeadersDraft11
@@ -225,7 +225,7 @@ func (config Config) validate() error {
 	case len(config.Limiter.Limits()) == 0:
 		fault("Config.Limiter", "one without limits", allowedLimiter)
 	}
-	errs = append(errs, faultsOf(config.KeyFunc)...)
+	errs = append(errs, faultsOf(config.Key)...)
 	if text := config.Headers.fault(); text != "" {
 		fault("Config.Headers", strconv.Quote(config.Headers.String())+", which "+text, allowedHeaders)
 	}

@@ -36,7 +36,7 @@ func TestBadConfigIsAnErrorAtStartUp(t *testing.T) {
 		}},
 		"message of a nil map":         {echomw.Config{Limiter: limiter, Message: echo.Map(nil)}, []string{"echomw: invalid configuration: Config.Message is a echo.Map that holds nothing, which "}},
 		"message of a nil raw message": {echomw.Config{Limiter: limiter, Message: json.RawMessage(nil)}, []string{"echomw: invalid configuration: Config.Message is a json.RawMessage that holds nothing, which "}},
-		"all at once": {echomw.Config{Message: make(chan int), KeyFunc: echomw.Join(echomw.KeyByIP(128), nil)}, []string{
+		"all at once": {echomw.Config{Message: make(chan int), Key: echomw.Join(echomw.KeyByIP(128), nil)}, []string{
 			"echomw: invalid configuration: Config.Limiter is nil; allowed: a limiter from slidingwindow.New",
 			"Join: part 0: KeyByIP: ipv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)",
 			"Join: part 1: Keyer is nil; ",
@@ -86,7 +86,7 @@ func TestToMiddlewareLeavesTheConfigAlone(t *testing.T) {
 	middleware, err := config.ToMiddleware()
 	require.NoError(t, err)
 	assert.Nil(t, config.Skipper)
-	assert.Nil(t, config.KeyFunc)
+	assert.Nil(t, config.Key)
 
 	config.Limiter = nil // and the middleware has a copy
 	assert.Equal(t, 200, get(newEcho(middleware)).Code)
@@ -95,7 +95,7 @@ func TestToMiddlewareLeavesTheConfigAlone(t *testing.T) {
 func TestDefaultConfigIsComplete(t *testing.T) {
 	config := echomw.DefaultConfig
 	assert.NotNil(t, config.Skipper)
-	assert.NotNil(t, config.KeyFunc)
+	assert.NotNil(t, config.Key)
 	config.Limiter = newLimiter(t, newClock(), api(1))
 	e := newEcho(echomw.RateLimiterWithConfig(config))
 	assert.Equal(t, 200, get(e).Code)

@@ -8,8 +8,8 @@
 // In this order:
 //
 //  1. The Skipper may pass the request on, unlimited and without any header; so may
-//     SkipPreflight, and a limiter that is disabled.
-//  2. The KeyFunc names whom to count the request against, Cost how much it takes, and
+//     SkipPreflight, and a limiter that is off.
+//  2. The Keyer names whom to count the request against, Cost how much it takes, and
 //     Limits which limits apply.
 //  3. The limiter decides. The deadline of the request's context bounds that, and its
 //     cancellation does not: see A client that leaves. From here on [FromContext] has the
@@ -34,12 +34,12 @@
 //
 // # Trying out, and switching off
 //
-// [slidingwindow.Limiter.SetShadow] makes the limiter refuse nothing: requests are
+// [slidingwindow.Limiter.SetMode] makes the limiter refuse nothing: requests are
 // counted, but all are passed on, even those that cannot be decided, which the Logger then
 // tells of, and no headers are sent unless Config.ShadowHeaders is set. Config.OnFirstRefusal and the
 // Reason of the decision tell what would have been refused.
 //
-// [slidingwindow.Limiter.SetEnabled] switches it off, and on again, while the server runs.
+// [slidingwindow.Limiter.SetMode] switches it off, and on again, while the server runs.
 //
 // # Name the limits
 //
@@ -55,17 +55,17 @@
 // # Failures
 //
 // A request that cannot be decided is never passed on, except in shadow mode, and is not
-// answered as 429 unless the KeyFunc returns one. Without a Config.ErrorHandler:
+// answered as 429 unless the Keyer returns one. Without a Config.ErrorHandler:
 //
 //   - No key: Config.Status.NoKey, 403, with an error that matches [ErrNoKey]; 400 or 413 if
 //     [KeyByHeader] or one like it does not find its value; the status of the
-//     [echo.HTTPError] if the KeyFunc returned one of status 400 to 599. One of another
+//     [echo.HTTPError] if the Keyer returned one of status 400 to 599. One of another
 //     status, such as 0 or 200, is wrapped in the 403. So is a nil one as text only:
 //     errors.Is would panic on it.
 //   - A cost above the Max of a limit: 400, because no wait makes it fit.
 //   - No decision by the store, or an error of Cost or Limits: Config.Status.Failed, 503, with
 //     the cause wrapped (slidingwindow.ErrStoreUnavailable, [context.DeadlineExceeded], ...).
-//   - The KeyFunc, Cost, Limits or a Store of your own gave up because the client has left:
+//   - The Keyer, Cost, Limits or a Store of your own gave up because the client has left:
 //     Config.Status.Left, 499, with the cause wrapped ([context.Canceled]).
 //
 // Each of these gets Cache-Control: no-store, and loses ETag, Expires and
@@ -114,7 +114,7 @@
 // homes receive: at /64 a home with a /56 has 256 keys; at /56 up to 256 small
 // networks share one. The loopback and link-local addresses of IPv6 fall into one
 // prefix each. A peer without an IP address, as on a Unix socket, has no
-// key and is refused with 403 until an extractor or another KeyFunc finds one.
+// key and is refused with 403 until an extractor or another Keyer finds one.
 //
 // Keys are kept in the store in clear, and long ones as a hash that anybody can compute:
 // [Hashed] makes a secret, or personal data, one that only the holder of a secret can.

@@ -45,7 +45,7 @@ func (e *episodes) begins(key string, now time.Time, quiet time.Duration) bool {
 func episodeOf(t *turn) string {
 	reason := t.decision.Reason
 	if reason == slidingwindow.ReasonCached {
-		reason = slidingwindow.ReasonLimited // by the same log, without asking again
+		reason = slidingwindow.ReasonRefused // by the same log, without asking again
 	}
 	return string(reason) + t.key
 }

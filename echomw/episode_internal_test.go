@@ -44,7 +44,7 @@ func TestCachedRefusalsBelongToTheEpisode(t *testing.T) {
 	of := func(reason slidingwindow.Reason) string {
 		return episodeOf(&turn{key: "k", decision: slidingwindow.Decision{Reason: reason}})
 	}
-	assert.Equal(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonCached))
-	assert.NotEqual(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonShadow))
-	assert.NotEqual(t, of(slidingwindow.ReasonLimited), of(slidingwindow.ReasonFallback))
+	assert.Equal(t, of(slidingwindow.ReasonRefused), of(slidingwindow.ReasonCached))
+	assert.NotEqual(t, of(slidingwindow.ReasonRefused), of(slidingwindow.ReasonShadow))
+	assert.NotEqual(t, of(slidingwindow.ReasonRefused), of(slidingwindow.ReasonFallback))
 }

@@ -24,14 +24,7 @@ func call(e *echo.Echo, path, remoteAddr string) *http.Response {
 }
 
 func ExampleRateLimiter() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerHour(2))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerHour(2))
 
 	e := echo.New()
 	e.Use(echomw.RateLimiter(limiter))
@@ -51,19 +44,12 @@ func ExampleRateLimiter() {
 
 // Each client has a quota of its own on each route.
 func ExampleRateLimiterWithConfig() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(1))
 
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: echomw.Join(echomw.KeyByIP(echomw.DefaultIPv6Prefix), echomw.KeyByRoute()),
+		Key:     echomw.Join(echomw.KeyByIP(echomw.DefaultIPv6Prefix), echomw.KeyByRoute()),
 	}))
 	ok := func(c echo.Context) error { return c.NoContent(http.StatusOK) }
 	e.GET("/users/:id", ok)
@@ -82,19 +68,12 @@ func ExampleRateLimiterWithConfig() {
 
 // What names a client is up to the application: here the first label of the host.
 func ExampleKeyFunc() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "tenant", Max: 1, Window: time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "tenant", Max: 1, Window: time.Minute})
 
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) {
+		Key: echomw.KeyFunc(func(c echo.Context) (string, error) {
 			tenant, _, found := strings.Cut(c.Request().Host, ".")
 			if !found {
 				return "", echo.NewHTTPError(http.StatusNotFound, "no such tenant")
@@ -117,14 +96,7 @@ func ExampleKeyFunc() {
 
 // The body of a refusal is one line of configuration.
 func ExampleConfig_message() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(1))
 
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
@@ -153,14 +125,7 @@ func ExampleConfig_ToMiddleware() {
 
 // Guesses of a password are limited; a user who knows it never is.
 func ExampleConfig_login() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "login", Max: 2, Window: 10 * time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "login", Max: 2, Window: 10 * time.Minute})
 
 	e := echo.New()
 	e.GET("/login", func(c echo.Context) error {
@@ -184,16 +149,9 @@ func ExampleConfig_login() {
 
 // Each customer has the limit of their plan.
 func ExampleConfig_limits() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
 	free := slidingwindow.Limit{Name: "api", Max: 1, Window: time.Hour}
 	pro := slidingwindow.Limit{Name: "api", Max: 1000, Window: time.Hour}
-	limiter, err := slidingwindow.New(store, free)
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), free)
 
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
@@ -219,14 +177,7 @@ func ExampleConfig_limits() {
 
 // Metrics count what became of each request.
 func ExampleFromContext() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "api", Max: 2, Window: time.Hour})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "api", Max: 2, Window: time.Hour})
 
 	counts := map[string]int{}
 	e := echo.New()
@@ -245,5 +196,5 @@ func ExampleFromContext() {
 		call(e, "/", "198.51.100.7:40000")
 	}
 	fmt.Println(counts)
-	// Output: map[api allowed:2 api limited:3]
+	// Output: map[api allowed:2 api refused:3]
 }

@@ -44,7 +44,7 @@ func (c *manualClock) Advance(d time.Duration) {
 
 func newLimiter(t testing.TB, clock *manualClock, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
 	t.Helper()
-	store, err := memory.New(memory.Config{Clock: clock.Now})
+	store, err := memory.NewWithConfig(memory.Config{Clock: clock.Now})
 	require.NoError(t, err)
 	return newLimiterOn(t, store, limits...)
 }

@@ -46,17 +46,17 @@ func TestRateLimitItems(t *testing.T) {
 	}{
 		"allowed": {
 			[]slidingwindow.Limit{burst},
-			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second}),
+			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second}),
 			0, []string{`"burst";r=9;t=1`},
 		},
 		"rounded up": {
 			[]slidingwindow.Limit{daily},
-			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 999, ResetAfter: time.Hour + 1}),
+			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 999, ReplenishAfter: time.Hour + 1}),
 			0, []string{`"daily";r=999;t=3601`},
 		},
 		"under a millisecond": {
 			[]slidingwindow.Limit{burst},
-			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ResetAfter: 1}),
+			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ReplenishAfter: 1}),
 			0, []string{`"burst";r=0;t=1`},
 		},
 		"nothing to reset": {
@@ -67,44 +67,44 @@ func TestRateLimitItems(t *testing.T) {
 		"several, allowed": {
 			[]slidingwindow.Limit{burst, daily},
 			slidingwindow.NewDecision(1,
-				slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second},
-				slidingwindow.Status{Limit: daily, Remaining: 1, ResetAfter: time.Hour}),
+				slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second},
+				slidingwindow.Status{Limit: daily, Remaining: 1, ReplenishAfter: time.Hour}),
 			0, []string{`"burst";r=9;t=1, "daily";r=1;t=3600`},
 		},
 		"refused": {
 			[]slidingwindow.Limit{burst},
-			slidingwindow.NewDecision(0, slidingwindow.Status{Limit: burst, RetryAfter: 300 * time.Millisecond, ResetAfter: 100 * time.Millisecond}),
+			slidingwindow.NewDecision(0, slidingwindow.Status{Limit: burst, RetryAfter: 300 * time.Millisecond, ReplenishAfter: 100 * time.Millisecond}),
 			1, []string{`"burst";r=0;t=1`},
 		},
 		"refused at a cost above what remains": {
 			[]slidingwindow.Limit{daily},
-			slidingwindow.NewDecision(0, slidingwindow.Status{Limit: daily, Remaining: 2, RetryAfter: time.Hour, ResetAfter: time.Minute}),
+			slidingwindow.NewDecision(0, slidingwindow.Status{Limit: daily, Remaining: 2, RetryAfter: time.Hour, ReplenishAfter: time.Minute}),
 			3600, []string{`"daily";r=2;t=3600`},
 		},
 		"refused by the short one: the reset of the long one would come after Retry-After": {
 			[]slidingwindow.Limit{burst, daily},
 			slidingwindow.NewDecision(0,
-				slidingwindow.Status{Limit: burst, RetryAfter: time.Second, ResetAfter: time.Second},
-				slidingwindow.Status{Limit: daily, Remaining: 5, ResetAfter: time.Hour}),
+				slidingwindow.Status{Limit: burst, RetryAfter: time.Second, ReplenishAfter: time.Second},
+				slidingwindow.Status{Limit: daily, Remaining: 5, ReplenishAfter: time.Hour}),
 			1, []string{`"burst";r=0;t=1, "daily";r=5`},
 		},
 		"refused by the long one": {
 			[]slidingwindow.Limit{burst, daily},
 			slidingwindow.NewDecision(0,
-				slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second},
-				slidingwindow.Status{Limit: daily, RetryAfter: time.Hour, ResetAfter: time.Hour}),
+				slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second},
+				slidingwindow.Status{Limit: daily, RetryAfter: time.Hour, ReplenishAfter: time.Hour}),
 			3600, []string{`"burst";r=9;t=1, "daily";r=0;t=3600`},
 		},
 		"escaped": {
 			[]slidingwindow.Limit{odd},
-			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: odd, ResetAfter: time.Second}),
+			slidingwindow.NewDecision(1, slidingwindow.Status{Limit: odd, ReplenishAfter: time.Second}),
 			0, []string{`"a \"quoted\" \\ name;t=9, x";r=0;t=1`},
 		},
 		"out of the range of a header": {
 			[]slidingwindow.Limit{burst, daily},
 			slidingwindow.NewDecision(1,
-				slidingwindow.Status{Limit: burst, Remaining: -1, ResetAfter: time.Second},
-				slidingwindow.Status{Limit: daily, Remaining: math.MaxInt64, ResetAfter: math.MaxInt64}),
+				slidingwindow.Status{Limit: burst, Remaining: -1, ReplenishAfter: time.Second},
+				slidingwindow.Status{Limit: daily, Remaining: math.MaxInt64, ReplenishAfter: math.MaxInt64}),
 			0, []string{`"burst";r=0;t=1, "daily";r=999999999999999;t=9223372037`},
 		},
 	} {

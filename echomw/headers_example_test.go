@@ -14,14 +14,7 @@ import (
 
 // Clients of several generations are told in one response.
 func ExampleHeaders() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "api", Max: 100, Window: 15 * time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "api", Max: 100, Window: 15 * time.Minute})
 
 	e := echo.New()
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{

@@ -53,7 +53,7 @@ func sent(fields map[string]string) http.Header {
 
 func TestEveryCombinationOfFormats(t *testing.T) {
 	limit := slidingwindow.Limit{Name: "api", Max: 100, Window: 15 * time.Minute}
-	allowed := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, Remaining: 37, ResetAfter: 412500 * time.Millisecond})
+	allowed := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, Remaining: 37, ReplenishAfter: 412500 * time.Millisecond})
 
 	draft6 := map[string]string{"RateLimit-Limit": "100", "RateLimit-Remaining": "37", "RateLimit-Reset": "413"}
 	// 5.250 + 412.500 is 417.750: the epoch is rounded up once, and not the wait before.
@@ -96,8 +96,8 @@ func TestEveryCombinationOfFormats(t *testing.T) {
 // name is in it.
 func TestFieldsAreThoseOfExpressRateLimit(t *testing.T) {
 	limit := slidingwindow.Limit{Name: "2-in-15min", Max: 2, Window: 15 * time.Minute}
-	first := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, Remaining: 1, ResetAfter: 15 * time.Minute})
-	refused := slidingwindow.NewDecision(0, slidingwindow.Status{Limit: limit, RetryAfter: 15 * time.Minute, ResetAfter: 15 * time.Minute})
+	first := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, Remaining: 1, ReplenishAfter: 15 * time.Minute})
+	refused := slidingwindow.NewDecision(0, slidingwindow.Status{Limit: limit, RetryAfter: 15 * time.Minute, ReplenishAfter: 15 * time.Minute})
 
 	assert.Equal(t, sent(map[string]string{
 		"RateLimit-Policy": "2;w=900", "RateLimit-Limit": "2", "RateLimit-Remaining": "1", "RateLimit-Reset": "900",
@@ -128,8 +128,8 @@ func TestFieldsAreThoseOfExpressRateLimit(t *testing.T) {
 
 func TestSeveralLimitsInEveryFormat(t *testing.T) {
 	d := slidingwindow.NewDecision(1,
-		slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second},
-		slidingwindow.Status{Limit: daily, Remaining: 7, ResetAfter: time.Hour})
+		slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second},
+		slidingwindow.Status{Limit: daily, Remaining: 7, ReplenishAfter: time.Hour})
 	assert.Equal(t, sent(map[string]string{
 		"RateLimit-Policy":      `"burst";q=10;w=1, "daily";q=1000;w=86400`,
 		"RateLimit":             `"burst";r=9;t=1, "daily";r=7;t=3600;x-limit=1000;x-remaining=7;x-reset=3600`,
@@ -147,8 +147,8 @@ func TestSeveralLimitsInEveryFormat(t *testing.T) {
 
 	// Refused by the one that has more left.
 	d = slidingwindow.NewDecision(0,
-		slidingwindow.Status{Limit: burst, Remaining: 2, RetryAfter: time.Second, ResetAfter: time.Millisecond},
-		slidingwindow.Status{Limit: daily, Remaining: 1, ResetAfter: time.Hour})
+		slidingwindow.Status{Limit: burst, Remaining: 2, RetryAfter: time.Second, ReplenishAfter: time.Millisecond},
+		slidingwindow.Status{Limit: daily, Remaining: 1, ReplenishAfter: time.Hour})
 	h := written(allFormats, d, 1, burst, daily)
 	assert.Equal(t, `"burst";r=2;t=1;x-limit=10;x-remaining=2;x-reset=1, "daily";r=1`, h.Get("RateLimit"))
 	assert.Equal(t, "10", h.Get("RateLimit-Limit"))
@@ -169,15 +169,15 @@ func TestExtremeNumbersInEveryFormat(t *testing.T) {
 			"0;w=1", "0", "0", "1", "1767323046",
 		},
 		"the largest limit": {
-			slidingwindow.Status{Limit: most, Remaining: maxInteger, ResetAfter: most.Window}, 0,
+			slidingwindow.Status{Limit: most, Remaining: maxInteger, ReplenishAfter: most.Window}, 0,
 			"999999999999999;w=315360000", "999999999999999", "999999999999999", "315360000", "2082683046",
 		},
 		"more than an Integer": {
-			slidingwindow.Status{Limit: slidingwindow.Limit{Name: "x", Max: 1<<63 - 1, Window: time.Second}, Remaining: 1<<63 - 1, ResetAfter: 1<<63 - 1}, 0,
+			slidingwindow.Status{Limit: slidingwindow.Limit{Name: "x", Max: 1<<63 - 1, Window: time.Second}, Remaining: 1<<63 - 1, ReplenishAfter: 1<<63 - 1}, 0,
 			"999999999999999;w=1", "999999999999999", "999999999999999", "9223372037", "10990695083",
 		},
 		"less than an Integer may be": {
-			slidingwindow.Status{Limit: slidingwindow.Limit{Name: "x", Max: -1, Window: -1}, Remaining: -1 << 63, ResetAfter: -1 << 63}, 0,
+			slidingwindow.Status{Limit: slidingwindow.Limit{Name: "x", Max: -1, Window: -1}, Remaining: -1 << 63, ReplenishAfter: -1 << 63}, 0,
 			"0;w=1", "0", "0", "0", "1767323046",
 		},
 		"nothing to reset": {
@@ -204,9 +204,9 @@ func TestExtremeNumbersInEveryFormat(t *testing.T) {
 }
 
 func TestEpochIsExactOnAFullSecond(t *testing.T) {
-	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ResetAfter: 750 * time.Millisecond})
+	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ReplenishAfter: 750 * time.Millisecond})
 	assert.Equal(t, "1767323046", written(HeadersLegacy, d, 0, burst).Get("X-RateLimit-Reset"))
-	d = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ResetAfter: 750*time.Millisecond + 1})
+	d = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ReplenishAfter: 750*time.Millisecond + 1})
 	assert.Equal(t, "1767323047", written(HeadersLegacy, d, 0, burst).Get("X-RateLimit-Reset"))
 }
 
@@ -219,7 +219,7 @@ func TestAnUnknownStatusIsToldInNoFormat(t *testing.T) {
 		assert.Empty(t, written(set, slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily}), 0, burst), "%v: the status of another limit", set)
 	}
 	// And of one among others, nothing but its policy.
-	d := slidingwindow.NewDecision(1, slidingwindow.Status{}, slidingwindow.Status{Limit: daily, Remaining: 7, ResetAfter: time.Hour})
+	d := slidingwindow.NewDecision(1, slidingwindow.Status{}, slidingwindow.Status{Limit: daily, Remaining: 7, ReplenishAfter: time.Hour})
 	assert.Equal(t, sent(map[string]string{
 		"RateLimit-Policy": `"burst";q=10;w=1, "daily";q=1000;w=86400`,
 		"RateLimit":        `"daily";r=7;t=3600;x-limit=1000;x-remaining=7;x-reset=3600`,
@@ -227,7 +227,7 @@ func TestAnUnknownStatusIsToldInNoFormat(t *testing.T) {
 }
 
 func TestFieldNamesAreInTheFormOfNetHTTP(t *testing.T) {
-	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ResetAfter: time.Second})
+	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ReplenishAfter: time.Second})
 	fields := slices.Collect(maps.Keys(written(allFormats, d, 0, burst)))
 	assert.Len(t, fields, usualLines)
 	for _, field := range fields {
@@ -237,7 +237,7 @@ func TestFieldNamesAreInTheFormOfNetHTTP(t *testing.T) {
 
 // What the documentation of Headers says about draft-11 together with draft-7.
 func TestDraft7ParsersOnAList(t *testing.T) {
-	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second})
+	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second})
 	h := written(HeadersDraft11|HeadersDraft7, d, 0, burst)
 	_, err := httpsfv.UnmarshalDictionary(h.Values("RateLimit"))
 	assert.Error(t, err, "a strict one ignores the field")
@@ -247,7 +247,7 @@ func TestDraft7ParsersOnAList(t *testing.T) {
 }
 
 func TestLinesOfAResponseDoNotReachEachOther(t *testing.T) {
-	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ResetAfter: time.Second})
+	d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, ReplenishAfter: time.Second})
 	h := written(allFormats, d, 0, burst)
 	want := h.Clone()
 	for field := range h {
@@ -258,10 +258,10 @@ func TestLinesOfAResponseDoNotReachEachOther(t *testing.T) {
 
 // Text and lines are one allocation each, whatever the formats.
 func TestAllocationsOfHeaders(t *testing.T) {
-	one := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second})
+	one := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second})
 	two := slidingwindow.NewDecision(1,
-		slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second},
-		slidingwindow.Status{Limit: daily, Remaining: 7, ResetAfter: time.Hour})
+		slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second},
+		slidingwindow.Status{Limit: daily, Remaining: 7, ReplenishAfter: time.Hour})
 	for set := Headers(0); set <= allFormats; set++ {
 		h := http.Header{}
 		allocations := func(d slidingwindow.Decision, limits ...slidingwindow.Limit) float64 {

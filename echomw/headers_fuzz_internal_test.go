@@ -42,7 +42,7 @@ func FuzzLimitName(f *testing.F) {
 		if limit.Validate() != nil || name == "" {
 			return
 		}
-		d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, ResetAfter: 40e9})
+		d := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: limit, ReplenishAfter: 40e9})
 		h := written(allFormats, d, retryAfter, limit)
 		requireNamed(t, h[fieldPolicy], name)
 		requireNamed(t, h[fieldRateLimit], name)

@@ -24,12 +24,12 @@ import (
 func limitedServer(t *testing.T, set Headers, limit slidingwindow.Limit, handler echo.HandlerFunc, more ...echo.MiddlewareFunc) *httptest.Server {
 	t.Helper()
 	now := time.Now()
-	store, err := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	store, err := memory.NewWithConfig(memory.Config{Clock: func() time.Time { return now }})
 	require.NoError(t, err)
 	limiter, err := slidingwindow.New(store, limit)
 	require.NoError(t, err)
 	e := echo.New()
-	e.Use(RateLimiterWithConfig(Config{Limiter: limiter, Headers: set, KeyFunc: KeyByRoute()}))
+	e.Use(RateLimiterWithConfig(Config{Limiter: limiter, Headers: set, Key: KeyByRoute()}))
 	e.Any("/*", handler, more...)
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
@@ -174,12 +174,12 @@ func TestAnotherLimiterBeforeOrBehindOurs(t *testing.T) {
 		if remaining == "0" {
 			continue
 		}
-		store, err := memory.New(memory.Config{})
+		store, err := memory.NewWithConfig(memory.Config{})
 		require.NoError(t, err)
 		limiter, err := slidingwindow.New(store, limit)
 		require.NoError(t, err)
 		e := echo.New()
-		e.Use(otherLimiter(remaining), middleware.Gzip(), RateLimiterWithConfig(Config{Limiter: limiter, Headers: HeadersLegacy, KeyFunc: KeyByRoute()}))
+		e.Use(otherLimiter(remaining), middleware.Gzip(), RateLimiterWithConfig(Config{Limiter: limiter, Headers: HeadersLegacy, Key: KeyByRoute()}))
 		e.GET("/", served)
 		server := httptest.NewServer(e)
 		res := fetch(t, server)

@@ -28,12 +28,12 @@ func drawStatuses(t *rapid.T, limits []slidingwindow.Limit, mayRefuse bool) []sl
 	statuses := make([]slidingwindow.Status, len(limits))
 	for i, limit := range limits {
 		statuses[i] = slidingwindow.Status{
-			Limit:      limit,
-			Remaining:  rapid.Int64Range(0, limit.Max).Draw(t, "remaining"),
-			ResetAfter: time.Duration(rapid.Int64Range(0, int64(limit.Window)).Draw(t, "reset")),
+			Limit:          limit,
+			Remaining:      rapid.Int64Range(0, limit.Max).Draw(t, "remaining"),
+			ReplenishAfter: time.Duration(rapid.Int64Range(0, int64(limit.Window)).Draw(t, "reset")),
 		}
 		if mayRefuse && rapid.Bool().Draw(t, "refuses") {
-			statuses[i].RetryAfter = time.Duration(rapid.Int64Range(max(1, int64(statuses[i].ResetAfter)), int64(limit.Window)).Draw(t, "retry"))
+			statuses[i].RetryAfter = time.Duration(rapid.Int64Range(max(1, int64(statuses[i].ReplenishAfter)), int64(limit.Window)).Draw(t, "retry"))
 		}
 	}
 	return statuses
@@ -135,7 +135,7 @@ func TestHeadersParseBack(t *testing.T) {
 		isList := formats&HeadersDraft11 != 0
 		r := parse(t, h, !isList)
 		tightest := slidingwindow.NewDecision(0, statuses...)
-		wait := tightest.ResetAfter
+		wait := tightest.ReplenishAfter
 		if !tightest.Allowed {
 			wait = tightest.RetryAfter
 		}
@@ -238,9 +238,9 @@ func TestAnyDecisionsInAnySetsAreWellFormed(t *testing.T) {
 			statuses := make([]slidingwindow.Status, len(limits))
 			for i := range statuses {
 				statuses[i] = slidingwindow.Status{
-					Remaining:  rapid.Int64().Draw(t, "remaining"),
-					RetryAfter: drawAnyDuration(t, "retry"),
-					ResetAfter: drawAnyDuration(t, "reset"),
+					Remaining:      rapid.Int64().Draw(t, "remaining"),
+					RetryAfter:     drawAnyDuration(t, "retry"),
+					ReplenishAfter: drawAnyDuration(t, "reset"),
 				}
 				if rapid.IntRange(0, 5).Draw(t, "known") > 0 {
 					statuses[i].Limit = limits[i]

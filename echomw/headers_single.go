@@ -62,7 +62,7 @@ func waitOf(s *slidingwindow.Status) time.Duration {
 	if s.RetryAfter > 0 {
 		return s.RetryAfter
 	}
-	return max(0, s.ResetAfter)
+	return max(0, s.ReplenishAfter)
 }
 
 // ceilUnix rounds up, as ceilSeconds does.

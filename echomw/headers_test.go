@@ -109,7 +109,7 @@ func TestRetryAfterOfFailures(t *testing.T) {
 	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))
 	assert.Equal(t, []string{`"hour";r=2`}, rec.Header().Values("RateLimit"), "no reset after Retry-After")
 
-	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: hour, KeyFunc: constant("")})))
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: hour, Key: constant("")})))
 	assert.Equal(t, http.StatusForbidden, rec.Code)
 	assert.Empty(t, rec.Header().Values("Retry-After"))
 }

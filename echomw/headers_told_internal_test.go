@@ -35,11 +35,11 @@ func lines(fields map[string][]string) http.Header {
 }
 
 var (
-	burstLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ResetAfter: time.Second})
-	dailyLeft7 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 7, ResetAfter: time.Hour})
-	dailyLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 9, ResetAfter: time.Hour})
-	burstSpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: burst, RetryAfter: time.Second, ResetAfter: time.Second})
-	dailySpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: daily, RetryAfter: time.Hour, ResetAfter: time.Hour})
+	burstLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: burst, Remaining: 9, ReplenishAfter: time.Second})
+	dailyLeft7 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 7, ReplenishAfter: time.Hour})
+	dailyLeft9 = slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, Remaining: 9, ReplenishAfter: time.Hour})
+	burstSpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: burst, RetryAfter: time.Second, ReplenishAfter: time.Second})
+	dailySpent = slidingwindow.NewDecision(0, slidingwindow.Status{Limit: daily, RetryAfter: time.Hour, ReplenishAfter: time.Hour})
 )
 
 func TestTwoLimitersInEveryFormat(t *testing.T) {
@@ -75,7 +75,7 @@ func TestTheFirstOfEqualLimitersIsShown(t *testing.T) {
 
 func TestTheLimiterThatRefusesIsShown(t *testing.T) {
 	// Even where an earlier one has as little left.
-	dailyLeft0 := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, ResetAfter: time.Hour})
+	dailyLeft0 := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: daily, ReplenishAfter: time.Hour})
 	assert.Equal(t, lines(map[string][]string{
 		"RateLimit-Policy": {`"daily";q=1000;w=86400`, `"burst";q=10;w=1`},
 		"RateLimit":        {`"daily";r=0`, `"burst";r=0;t=1;x-limit=10;x-remaining=0;x-reset=1`},

@@ -52,7 +52,7 @@ func TestNothingOfAKeyIsSentLoggedOrWrapped(t *testing.T) {
 			codes := map[int]bool{}
 			logger := slog.New(slog.NewTextHandler(&out, nil))
 			shadow := newLimiter(t, newClock(), api(1))
-			shadow.SetShadow(true)
+			shadow.SetMode(slidingwindow.ModeShadow)
 			for _, limiter := range []*slidingwindow.Limiter{
 				newLimiter(t, newClock(), api(1)), shadow,
 				newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1)),
@@ -61,7 +61,7 @@ func TestNothingOfAKeyIsSentLoggedOrWrapped(t *testing.T) {
 				e := echo.New()
 				e.Logger.SetOutput(&out)
 				e.Debug = true
-				e.Use(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: keyer, Logger: logger, Headers: allHeaders}))
+				e.Use(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: keyer, Logger: logger, Headers: allHeaders}))
 				e.POST("/users/:id", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 				for _, value := range values {
 					for range 2 {
@@ -132,7 +132,7 @@ func TestARefusedRequestCostsLittle(t *testing.T) {
 	served := 0
 	cost := func(limiter *slidingwindow.Limiter, key string) float64 {
 		e := echo.New()
-		e.Use(setOnContext, echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyByHeader("X-API-Key")}))
+		e.Use(setOnContext, echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: echomw.KeyByHeader("X-API-Key")}))
 		e.GET("/", func(c echo.Context) error {
 			served++
 			return c.JSON(http.StatusOK, echo.Map{"hello": "world"})

@@ -25,7 +25,7 @@ type Keyer interface {
 
 // KeyFunc makes a function a [Keyer], as [net/http.HandlerFunc] makes one a handler:
 //
-//	KeyFunc: echomw.KeyFunc(func(c echo.Context) (string, error) { return tenant(c) })
+//	Key: echomw.KeyFunc(func(c echo.Context) (string, error) { return tenant(c) })
 //
 // KeyFunc(nil) is an error of [Config.ToMiddleware].
 type KeyFunc func(c echo.Context) (string, error)

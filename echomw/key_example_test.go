@@ -17,15 +17,8 @@ import (
 
 // onePerMinute is middleware that lets one request of each key through.
 func onePerMinute(key echomw.Keyer) echo.MiddlewareFunc {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "example", Max: 1, Window: time.Minute})
-	if err != nil {
-		panic(err)
-	}
-	return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: key})
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "example", Max: 1, Window: time.Minute})
+	return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: key})
 }
 
 // send returns the status of the answer to a request, with this header if it is named.

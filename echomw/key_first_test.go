@@ -21,7 +21,7 @@ func TestFirstOfCountsTheUserOrElseTheAddress(t *testing.T) {
 	var seen error
 	e := newEcho(authenticate, spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.FirstOf(echomw.KeyByUser(userOf), echomw.KeyByIP(0)),
+		Key:     echomw.FirstOf(echomw.KeyByUser(userOf), echomw.KeyByIP(0)),
 	}))
 	assert.Equal(t, http.StatusOK, get(e, header("X-User", "alice")).Code)
 	assert.Equal(t, http.StatusTooManyRequests, get(e, header("X-User", "alice"), from("203.0.113.1:1")).Code)
@@ -71,7 +71,7 @@ func TestFirstOf(t *testing.T) {
 func TestFirstOfReturnsANilHTTPErrorAsItIs(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.FirstOf(failing((*echo.HTTPError)(nil)), constant("b")),
+		Key:     echomw.FirstOf(failing((*echo.HTTPError)(nil)), constant("b")),
 	}))
 	assert.Equal(t, http.StatusForbidden, get(e).Code)
 }

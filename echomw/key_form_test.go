@@ -26,7 +26,7 @@ func formEcho(t *testing.T, handler echo.HandlerFunc, before ...echo.MiddlewareF
 	e.Use(before...)
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByForm("email"),
+		Key:     echomw.KeyByForm("email"),
 	}))
 	e.POST("/login", handler)
 	return e
@@ -229,7 +229,7 @@ func TestFormThatWasParsedBefore(t *testing.T) {
 func TestTwoLimitersByForm(t *testing.T) {
 	limit := func(name, field string) echo.MiddlewareFunc {
 		limiter := newLimiter(t, newClock(), slidingwindow.Limit{Name: name, Max: 1, Window: 1e9})
-		return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyByForm(field)})
+		return echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: echomw.KeyByForm(field)})
 	}
 	e := echo.New()
 	e.POST("/login", noContent, limit("a", "email"), limit("b", "device"))

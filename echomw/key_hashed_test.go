@@ -67,7 +67,7 @@ func TestHashedKeepsKeysOutOfTheStore(t *testing.T) {
 	store := &stubStore{decision: slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(1)})}
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiterOn(t, store, api(1)),
-		KeyFunc: echomw.Join(echomw.Hashed(secret, echomw.KeyByHeader("X-API-Key")), echomw.KeyByRoute()),
+		Key:     echomw.Join(echomw.Hashed(secret, echomw.KeyByHeader("X-API-Key")), echomw.KeyByRoute()),
 	}))
 	assert.Equal(t, 200, get(e, header("X-API-Key", "live_4711")).Code)
 	assert.Equal(t, hashed(t, secret, "live_4711")+"|GET /users/:id", store.key)

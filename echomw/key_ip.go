@@ -57,7 +57,7 @@ func (k ipKey) Key(c echo.Context) (string, error) {
 	}
 	key, ok := addressKey(text, k.ipv6Prefix)
 	if !ok {
-		return "", fmt.Errorf("%w: %s is not an IP address; set Echo.IPExtractor to an extractor that fits the proxy in front, or Config.KeyFunc",
+		return "", fmt.Errorf("%w: %s is not an IP address; set Echo.IPExtractor to an extractor that fits the proxy in front, or Config.Key",
 			ErrNoKey, source)
 	}
 	k.watch.address(c, text)

@@ -20,7 +20,7 @@ func TestAddressInAHeaderIsOneClient(t *testing.T) {
 	}
 	for _, client := range [][]string{spellings, networks} {
 		limiter := newLimiter(t, newClock(), api(1))
-		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, KeyFunc: key}))
+		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, Key: key}))
 		for i, address := range client {
 			want := map[bool]int{true: 200, false: 429}[i == 0]
 			assert.Equal(t, want, get(e, header("CF-Connecting-IP", address)).Code, address)
@@ -30,7 +30,7 @@ func TestAddressInAHeaderIsOneClient(t *testing.T) {
 }
 
 func TestHeaderWithoutOneAddressIsRefused(t *testing.T) {
-	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: echomw.KeyByIPHeader("X-Client", 0)}))
+	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Key: echomw.KeyByIPHeader("X-Client", 0)}))
 	for text, options := range map[string]requestOption{
 		"is missing":             header("X-Other", "198.51.100.7"),
 		"occurs more than once":  header("X-Client", "198.51.100.7", "198.51.100.7"),
@@ -44,7 +44,7 @@ func TestHeaderWithoutOneAddressIsRefused(t *testing.T) {
 }
 
 func TestBadKeyByIPHeader(t *testing.T) {
-	_, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: echomw.KeyByIPHeader("X Client", 128)}.ToMiddleware()
+	_, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Key: echomw.KeyByIPHeader("X Client", 128)}.ToMiddleware()
 	assert.EqualError(t, err, `echomw: invalid configuration: KeyByIPHeader: KeyByHeader: name is "X Client"; allowed: the name of a header, such as "X-API-Key"
 echomw: invalid configuration: KeyByIPHeader: ipv6Prefix is 128; allowed: 32 to 64 bits (0 stands for the default of 56)`)
 	for _, text := range []string{"ip:header:", "ip:header: X", "ip:cookie:x", "ip:"} {

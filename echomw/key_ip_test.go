@@ -213,7 +213,7 @@ func TestPrefixesThroughTheMiddleware(t *testing.T) {
 		}
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 			Limiter: newLimiter(t, newClock(), api(1)),
-			KeyFunc: echomw.KeyByIP(prefix),
+			Key:     echomw.KeyByIP(prefix),
 		}))
 		addr := func(addr netip.Addr) requestOption { return from(netip.AddrPortFrom(addr, 443).String()) }
 		assert.Equal(t, http.StatusOK, get(e, addr(network.Addr())).Code)

@@ -137,7 +137,7 @@ func TestKeysByName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var seen error
 			e := echo.New()
-			e.Use(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: test.keyer}))
+			e.Use(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Key: test.keyer}))
 			for _, pattern := range []string{"/users/:id", "/twice/:id/:id", "/files/*"} {
 				e.Any(pattern, func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 			}
@@ -170,7 +170,7 @@ func TestKeyByHeaderHost(t *testing.T) {
 	host := func(name string) requestOption { return func(r *http.Request) { r.Host = name } }
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByHeader("host"),
+		Key:     echomw.KeyByHeader("host"),
 	}))
 	assert.Equal(t, http.StatusOK, get(e, host("a.example")).Code)
 	assert.Equal(t, http.StatusTooManyRequests, get(e, host("a.example"), from("203.0.113.1:1")).Code)

@@ -57,7 +57,7 @@ func TestKeyByRoute(t *testing.T) {
 func TestRoutesHaveQuotasOfTheirOwn(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByRoute(),
+		Key:     echomw.KeyByRoute(),
 	}))
 	assert.Equal(t, http.StatusOK, do(e, http.MethodGet, "/users/1").Code)
 	assert.Equal(t, http.StatusTooManyRequests, do(e, http.MethodGet, "/users/2").Code)
@@ -68,7 +68,7 @@ func TestRoutesHaveQuotasOfTheirOwn(t *testing.T) {
 func TestRouteMiddlewareKnowsItsRoute(t *testing.T) {
 	limit := echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByRoute(),
+		Key:     echomw.KeyByRoute(),
 	})
 	e := echo.New()
 	ok := func(c echo.Context) error { return c.NoContent(http.StatusOK) }
@@ -86,7 +86,7 @@ func TestMethodsOfOneRoute(t *testing.T) {
 		require.NoError(t, err)
 		e := echo.New()
 		e.Any("/*", func(c echo.Context) error { return c.NoContent(200) },
-			echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(2)), KeyFunc: key}))
+			echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(2)), Key: key}))
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
 			for range 3 {
 				if do(e, method, "/x").Code == 200 {

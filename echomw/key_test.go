@@ -43,7 +43,7 @@ func configErrors(err error) []string {
 // and that no key comes out of it.
 func assertFaults(t *testing.T, keyer echomw.Keyer, faults ...string) {
 	t.Helper()
-	middleware, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: keyer}.ToMiddleware()
+	middleware, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Key: keyer}.ToMiddleware()
 	assert.Nil(t, middleware)
 	require.ErrorIs(t, err, echomw.ErrInvalidConfig)
 	assert.Equal(t, faults, configErrors(err))
@@ -53,7 +53,7 @@ func assertFaults(t *testing.T, keyer echomw.Keyer, faults ...string) {
 	var seen error
 	e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: struct{ echomw.Keyer }{keyer},
+		Key:     struct{ echomw.Keyer }{keyer},
 	}))
 	assert.Equal(t, http.StatusForbidden, get(e).Code)
 	require.ErrorIs(t, seen, echomw.ErrNoKey)
@@ -61,7 +61,7 @@ func assertFaults(t *testing.T, keyer echomw.Keyer, faults ...string) {
 }
 
 func TestConfigError(t *testing.T) {
-	_, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: echomw.Join(echomw.KeyByIP(7))}.ToMiddleware()
+	_, err := echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Key: echomw.Join(echomw.KeyByIP(7))}.ToMiddleware()
 	require.ErrorIs(t, err, echomw.ErrInvalidConfig)
 	var fault *echomw.ConfigError
 	require.ErrorAs(t, err, &fault)

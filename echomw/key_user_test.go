@@ -35,7 +35,7 @@ func TestKeyByUser(t *testing.T) {
 	var seen error
 	e := newEcho(authenticate, spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByUser(userOf),
+		Key:     echomw.KeyByUser(userOf),
 	}))
 	assert.Equal(t, http.StatusOK, get(e, header("X-User", "alice")).Code)
 	assert.Equal(t, http.StatusTooManyRequests, get(e, header("X-User", "alice"), from("203.0.113.1:1")).Code)

@@ -83,7 +83,7 @@ func TestClientThatClosesItsSideGetsItsAnswer(t *testing.T) {
 	const clients = 20
 	store, thaw := frozenRedis(t)
 	limiter := newLimiterOn(t, store, api(clients-5))
-	conns := leaving(t, echomw.Config{Limiter: limiter, KeyFunc: constant("k"), SkipFailed: true},
+	conns := leaving(t, echomw.Config{Limiter: limiter, Key: constant("k"), SkipFailed: true},
 		func(c echo.Context) error { return c.String(http.StatusOK, "served") }, clients, (*net.TCPConn).CloseWrite)
 	thaw()
 	answers := map[int]int{}
@@ -108,7 +108,7 @@ func TestWhatAClientThatLeftHadTakenIsGivenBack(t *testing.T) {
 			store, thaw := frozenRedis(t)
 			limiter := newLimiterOn(t, store, api(clients))
 			served := make(chan struct{}, clients)
-			leaving(t, echomw.Config{Limiter: limiter, KeyFunc: constant("k"), SkipFailed: true}, func(c echo.Context) error {
+			leaving(t, echomw.Config{Limiter: limiter, Key: constant("k"), SkipFailed: true}, func(c echo.Context) error {
 				defer func() { served <- struct{}{} }()
 				return handler(c)
 			}, clients, (*net.TCPConn).Close)
@@ -178,19 +178,19 @@ func TestStatusOfAClientThatLeft(t *testing.T) {
 		config echomw.Config
 		status int
 	}{
-		"key":         {left, echomw.Config{KeyFunc: fails(canceled)}, 499},
-		"user":        {left, echomw.Config{KeyFunc: echomw.KeyByUser(fails(canceled))}, 499},
+		"key":         {left, echomw.Config{Key: fails(canceled)}, 499},
+		"user":        {left, echomw.Config{Key: echomw.KeyByUser(fails(canceled))}, 499},
 		"cost":        {left, echomw.Config{Cost: func(echo.Context) (int64, error) { return 0, canceled }}, 499},
 		"limits":      {left, echomw.Config{Limits: func(echo.Context) ([]slidingwindow.Limit, error) { return nil, canceled }}, 499},
 		"store":       {left, echomw.Config{Limiter: newLimiterOn(t, &stubStore{err: canceled}, api(1))}, 499},
-		"chosen":      {left, echomw.Config{KeyFunc: fails(canceled), Status: echomw.StatusCodes{Left: 444}}, 444},
-		"not left":    {t.Context(), echomw.Config{KeyFunc: fails(canceled)}, 403},
-		"deadline":    {late, echomw.Config{KeyFunc: fails(context.DeadlineExceeded)}, 403},
-		"another's":   {left, echomw.Config{KeyFunc: fails(errors.New("no such user"))}, 403},
-		"own status":  {left, echomw.Config{KeyFunc: fails(&echo.HTTPError{Code: 502, Message: "x", Internal: canceled})}, 502},
+		"chosen":      {left, echomw.Config{Key: fails(canceled), Status: echomw.StatusCodes{Left: 444}}, 444},
+		"not left":    {t.Context(), echomw.Config{Key: fails(canceled)}, 403},
+		"deadline":    {late, echomw.Config{Key: fails(context.DeadlineExceeded)}, 403},
+		"another's":   {left, echomw.Config{Key: fails(errors.New("no such user"))}, 403},
+		"own status":  {left, echomw.Config{Key: fails(&echo.HTTPError{Code: 502, Message: "x", Internal: canceled})}, 502},
 		"outage":      {left, echomw.Config{Limiter: newLimiterOn(t, &stubStore{err: closed}, api(1))}, 503},
-		"no key":      {left, echomw.Config{KeyFunc: constant("")}, 403},
-		"no header":   {left, echomw.Config{KeyFunc: echomw.KeyByHeader("X-API-Key")}, 400},
+		"no key":      {left, echomw.Config{Key: constant("")}, 403},
+		"no header":   {left, echomw.Config{Key: echomw.KeyByHeader("X-API-Key")}, 400},
 		"not at all":  {left, echomw.Config{}, 200},
 		"late, works": {late, echomw.Config{Limiter: newLimiterOn(t, &stubStore{err: context.DeadlineExceeded}, api(1))}, 503},
 	} {

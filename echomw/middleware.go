@@ -51,7 +51,7 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 		return nil, err
 	}
 	g := &gate{Config: config, plans: plans, episodes: episodes}
-	g.KeyFunc = watched(config.KeyFunc, &watch{logger: g.logger})
+	g.Key = watched(config.Key, &watch{logger: g.logger})
 	g.settles = config.SkipFailed || config.SkipSuccessful || config.CountIf != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error { return g.serve(c, next) }
@@ -77,7 +77,7 @@ func (g *gate) logger() *slog.Logger {
 }
 
 func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
-	if g.Skipper(c) || !g.Limiter.Enabled() || g.SkipPreflight && isPreflight(c.Request()) {
+	if g.Skipper(c) || g.Limiter.Mode() == slidingwindow.ModeOff || g.SkipPreflight && isPreflight(c.Request()) {
 		return next(c)
 	}
 	form := c.Request().MultipartForm
@@ -89,7 +89,7 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 	if failure != nil {
 		failure = g.ofClientThatLeft(c, failure)
 	}
-	shadow := g.Limiter.Shadow()
+	shadow := g.Limiter.Mode() == slidingwindow.ModeShadow
 	switch {
 	case failure != nil && shadow:
 		g.warnOfShadow(c, failure)
@@ -124,9 +124,9 @@ func (g *gate) serve(c echo.Context, next echo.HandlerFunc) error {
 // free. The failure is never an untyped nil by mistake: the absence of an error is not a
 // decision.
 func (g *gate) decide(c echo.Context) (turn, *echo.HTTPError) {
-	key, err := g.KeyFunc.Key(c)
+	key, err := g.Key.Key(c)
 	if err == nil && key == "" {
-		err = fmt.Errorf("%w: the KeyFunc returned an empty key", ErrNoKey)
+		err = fmt.Errorf("%w: the Keyer returned an empty key", ErrNoKey)
 	}
 	if err != nil {
 		return turn{}, failureOf(err, ErrNoKey, g.Status.NoKey)
@@ -166,8 +166,8 @@ func (g *gate) refuse(c echo.Context, r *record) error {
 	r.told.write(header, r.turns, retryAfter)
 	forbidStoring(header)
 	g.drainAfter(c)
-	if g.DenyHandler != nil {
-		if done, err := answered(c, g.DenyHandler(c, t.decision)); done {
+	if g.RefusalHandler != nil {
+		if done, err := answered(c, g.RefusalHandler(c, t.decision)); done {
 			return err
 		}
 	}

@@ -70,7 +70,7 @@ func TestSkippedRequestNeedsNoKey(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
 		Skipper: func(echo.Context) bool { return true },
-		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("not to be asked") }),
+		Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("not to be asked") }),
 	}))
 	assert.Equal(t, http.StatusOK, get(e).Code)
 }
@@ -166,7 +166,7 @@ func TestKeyFailures(t *testing.T) {
 			store := &stubStore{}
 			e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 				Limiter: newLimiterOn(t, store, api(1)),
-				KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return test.key, test.err }),
+				Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return test.key, test.err }),
 			}))
 
 			rec := get(e)
@@ -208,7 +208,7 @@ func TestHTTPErrorThatIsNoFailureBecomesA403(t *testing.T) {
 			store := &stubStore{decision: slidingwindow.Decision{Allowed: true}}
 			e := newEcho(spy(&seen), echomw.RateLimiterWithConfig(echomw.Config{
 				Limiter: newLimiterOn(t, store, api(1)),
-				KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", test.err }),
+				Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", test.err }),
 			}))
 
 			rec := get(e)
@@ -230,7 +230,7 @@ func TestStatusOfAnInnerHTTPErrorMustBeAFailureToo(t *testing.T) {
 		outer := echo.NewHTTPError(http.StatusUnauthorized).SetInternal(echo.NewHTTPError(inner))
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 			Limiter: newLimiter(t, newClock(), api(1)),
-			KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", outer }),
+			Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", outer }),
 		}))
 		assert.Equal(t, status, get(e).Code)
 	}
@@ -239,7 +239,7 @@ func TestStatusOfAnInnerHTTPErrorMustBeAFailureToo(t *testing.T) {
 func TestKeyFailureShowsNoCauseWithDebug(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("no session for user 4711") }),
+		Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("no session for user 4711") }),
 	}))
 	e.Debug = true
 	assert.NotContains(t, get(e).Body.String(), "4711")
@@ -284,7 +284,7 @@ func TestErrorHandler(t *testing.T) {
 func TestErrorHandlerGetsKeyErrors(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyByHeader("X-API-Key"),
+		Key:     echomw.KeyByHeader("X-API-Key"),
 		ErrorHandler: func(c echo.Context, err error) error {
 			if errors.Is(err, echomw.ErrNoKey) {
 				return c.String(http.StatusUnprocessableEntity, "no key")

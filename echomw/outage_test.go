@@ -60,8 +60,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback", func(t *testing.T) {
-		memory, err := memory.New(memory.Config{})
-		require.NoError(t, err)
+		memory := memory.New()
 		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory, Instances: 3})
 		var seen slidingwindow.Decision
 		e := newEcho(keepDecision(&seen), echomw.RateLimiterWithConfig(echomw.Config{
@@ -77,8 +76,7 @@ func TestOutageByPolicy(t *testing.T) {
 		}
 	})
 	t.Run("fallback that gives back", func(t *testing.T) {
-		memory, err := memory.New(memory.Config{})
-		require.NoError(t, err)
+		memory := memory.New()
 		store := guardedWithoutRedis(t, guard.Config{OnFailure: guard.Fallback, Fallback: memory})
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiterOn(t, store, limit), SkipSuccessful: true}))
 		for range 20 {

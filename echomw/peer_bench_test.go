@@ -26,11 +26,7 @@ func (w *lastStatus) WriteHeader(status int)      { w.status = status }
 
 // ours is this package's middleware on a MemoryStore, with its defaults.
 func ours(b *testing.B, limit slidingwindow.Limit) echo.MiddlewareFunc {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return echomw.RateLimiter(newLimiterOn(b, store, limit))
+	return echomw.RateLimiter(newLimiterOn(b, memory.New(), limit))
 }
 
 // echos is Echo's own middleware on its own memory store, with its defaults.

@@ -83,7 +83,7 @@ func (p *plans) choose(c echo.Context, limits func(echo.Context) ([]slidingwindo
 			return known, nil
 		}
 	}
-	limiter, err := p.limiter.With(given...)
+	limiter, err := p.limiter.WithLimits(given...)
 	if err != nil {
 		return nil, fmt.Errorf("Config.Limits: %w", err)
 	}

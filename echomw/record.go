@@ -13,7 +13,7 @@ import (
 // middleware, for its own handlers and hooks, and for middleware further out after the
 // handlers have run: the place to count metrics by Decision.Reason. After several limiters
 // it is that of the last one that decided, which is the nearest to the handler. ok is false
-// if none did: the request was skipped or free, the limiter is disabled, or could not decide.
+// if none did: the request was skipped or free, the limiter is off, or could not decide.
 func FromContext(c echo.Context) (d slidingwindow.Decision, ok bool) {
 	r := recordOf(c)
 	if r == nil {

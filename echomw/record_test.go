@@ -26,7 +26,7 @@ func TestDecisionIsOnTheContext(t *testing.T) {
 			assert.True(t, ok)
 			return err
 		}
-	}, echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, DenyHandler: func(c echo.Context, _ slidingwindow.Decision) error {
+	}, echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, RefusalHandler: func(c echo.Context, _ slidingwindow.Decision) error {
 		denied, _ = echomw.FromContext(c)
 		return nil
 	}}))
@@ -45,7 +45,7 @@ func TestDecisionIsOnTheContext(t *testing.T) {
 	assert.Equal(t, inside, outside)
 	get(e)
 	assert.False(t, outside.Allowed)
-	assert.Equal(t, slidingwindow.ReasonLimited, outside.Reason)
+	assert.Equal(t, slidingwindow.ReasonRefused, outside.Reason)
 	assert.Equal(t, outside, denied)
 
 	require.NoError(t, limiter.Refund(t.Context(), key, inside), "it is the limiter's own")
@@ -67,20 +67,20 @@ func TestDecisionOnTheContextIsThatOfTheLastLimiter(t *testing.T) {
 		return c.NoContent(200)
 	}, echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, clock, slidingwindow.Limit{Name: "route", Max: 50, Window: time.Minute}),
-		KeyFunc: echomw.KeyByRoute(),
+		Key:     echomw.KeyByRoute(),
 	}))
 	assert.Equal(t, 200, get(e).Code)
 }
 
 func TestUndecidedRequestHasNoDecisionOnTheContext(t *testing.T) {
 	off, shadow := newLimiter(t, newClock(), api(1)), newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
-	off.SetEnabled(false)
-	shadow.SetShadow(true)
+	off.SetMode(slidingwindow.ModeOff)
+	shadow.SetMode(slidingwindow.ModeShadow)
 	for name, config := range map[string]echomw.Config{
-		"skipped":  {Limiter: newLimiter(t, newClock(), api(1)), Skipper: func(echo.Context) bool { return true }},
-		"free":     {Limiter: newLimiter(t, newClock(), api(1)), Cost: func(echo.Context) (int64, error) { return 0, nil }},
-		"disabled": {Limiter: off},
-		"shadow":   {Limiter: shadow},
+		"skipped": {Limiter: newLimiter(t, newClock(), api(1)), Skipper: func(echo.Context) bool { return true }},
+		"free":    {Limiter: newLimiter(t, newClock(), api(1)), Cost: func(echo.Context) (int64, error) { return 0, nil }},
+		"off":     {Limiter: off},
+		"shadow":  {Limiter: shadow},
 	} {
 		e := echo.New()
 		e.Use(echomw.RateLimiterWithConfig(config))

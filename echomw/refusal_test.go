@@ -116,9 +116,9 @@ func TestRefusalsAndFailuresMustNotBeCached(t *testing.T) {
 	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
 	respond := func(c echo.Context, _ error) error { return c.NoContent(http.StatusBadGateway) }
 	for status, config := range map[int]echomw.Config{
-		http.StatusBadRequest:         {Limiter: limiter, KeyFunc: echomw.KeyByHeader("X-API-Key")},
-		http.StatusUnauthorized:       {Limiter: limiter, KeyFunc: unauthorized},
-		http.StatusForbidden:          {Limiter: limiter, KeyFunc: constant("")},
+		http.StatusBadRequest:         {Limiter: limiter, Key: echomw.KeyByHeader("X-API-Key")},
+		http.StatusUnauthorized:       {Limiter: limiter, Key: unauthorized},
+		http.StatusForbidden:          {Limiter: limiter, Key: constant("")},
 		http.StatusTooManyRequests:    {Limiter: limiter},
 		http.StatusBadGateway:         {Limiter: down, ErrorHandler: respond},
 		http.StatusServiceUnavailable: {Limiter: down},
@@ -175,7 +175,7 @@ func TestMessageReachesTheHTTPErrorHandlerOfTheApplication(t *testing.T) {
 	assert.Equal(t, "slow down on api", rec.Body.String())
 }
 
-func TestDenyHandler(t *testing.T) {
+func TestRefusalHandler(t *testing.T) {
 	for name, test := range map[string]struct {
 		deny        func(c echo.Context, d slidingwindow.Decision) error
 		status      int
@@ -201,7 +201,7 @@ func TestDenyHandler(t *testing.T) {
 			var given *slidingwindow.Decision
 			var seen error
 			config := refusing(t)
-			config.DenyHandler = func(c echo.Context, d slidingwindow.Decision) error {
+			config.RefusalHandler = func(c echo.Context, d slidingwindow.Decision) error {
 				given = &d
 				assert.Equal(t, "900", c.Response().Header().Get("Retry-After"), "the headers are set")
 				return test.deny(c, d)
@@ -219,10 +219,10 @@ func TestDenyHandler(t *testing.T) {
 	}
 }
 
-func TestDenyHandlerIsNotCalledWhenAllowed(t *testing.T) {
+func TestRefusalHandlerIsNotCalledWhenAllowed(t *testing.T) {
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		DenyHandler: func(c echo.Context, _ slidingwindow.Decision) error {
+		RefusalHandler: func(c echo.Context, _ slidingwindow.Decision) error {
 			return c.NoContent(http.StatusTeapot)
 		},
 	}))
@@ -237,10 +237,10 @@ func TestStatusCodes(t *testing.T) {
 	assert.EqualValues(t, 503, decodeJSON(t, rec)["status"], "the document tells the status that it has")
 	assert.Equal(t, "900", rec.Header().Get("Retry-After"))
 
-	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, KeyFunc: constant("")})))
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, Key: constant("")})))
 	assert.Equal(t, 401, rec.Code)
 	assert.JSONEq(t, `{"message":"Unauthorized"}`, rec.Body.String())
-	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, KeyFunc: echomw.KeyByHeader("X-API-Key")})))
+	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: newLimiter(t, newClock(), api(1)), Status: codes, Key: echomw.KeyByHeader("X-API-Key")})))
 	assert.Equal(t, 400, rec.Code, "an error's own status")
 
 	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
@@ -293,7 +293,7 @@ func TestMessageFunc(t *testing.T) {
 func TestHandlersThatReturnANilHTTPErrorHaveNotAnswered(t *testing.T) {
 	var none *echo.HTTPError
 	config := refusing(t)
-	config.DenyHandler = func(echo.Context, slidingwindow.Decision) error { return none }
+	config.RefusalHandler = func(echo.Context, slidingwindow.Decision) error { return none }
 	assert.Equal(t, 429, get(newEcho(echomw.RateLimiterWithConfig(config))).Code)
 
 	config = echomw.Config{
@@ -306,14 +306,14 @@ func TestHandlersThatReturnANilHTTPErrorHaveNotAnswered(t *testing.T) {
 func TestKeyFuncThatSays429TellsWhenToComeBack(t *testing.T) {
 	rec := get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: newLimiter(t, newClock(), api(1)),
-		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", echo.ErrTooManyRequests }),
+		Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", echo.ErrTooManyRequests }),
 		Status:  echomw.StatusCodes{Failed: 400},
 	})))
 	assert.Equal(t, 429, rec.Code)
 	assert.Equal(t, "1", rec.Header().Get("Retry-After"))
 
 	rec = get(newEcho(echomw.RateLimiterWithConfig(echomw.Config{
-		Limiter: newLimiter(t, newClock(), api(1)), KeyFunc: echomw.KeyByHeader("X-API-Key"), Status: echomw.StatusCodes{Failed: 400},
+		Limiter: newLimiter(t, newClock(), api(1)), Key: echomw.KeyByHeader("X-API-Key"), Status: echomw.StatusCodes{Failed: 400},
 	})))
 	assert.Equal(t, 400, rec.Code)
 	assert.Empty(t, rec.Header().Get("Retry-After"), "a missing header is there no sooner")

@@ -170,7 +170,7 @@ func TestHalfClosedConnectionIsCounted(t *testing.T) {
 	limiter := newLimiter(t, newClock(), api(3))
 	serving := make(chan struct{})
 	e := echo.New()
-	e.Use(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, SkipFailed: true, KeyFunc: constant("k")}))
+	e.Use(echomw.RateLimiterWithConfig(echomw.Config{Limiter: limiter, SkipFailed: true, Key: constant("k")}))
 	e.GET("/", func(c echo.Context) error {
 		serving <- struct{}{}
 		<-c.Request().Context().Done() // net/http has seen the end of what the client sends
@@ -243,7 +243,7 @@ func TestRefusalFurtherInIsAFailure(t *testing.T) {
 	assert.EqualValues(t, 9, left(t, outer))
 
 	// Nor does it count as a failed login: the request did not get that far.
-	for _, config := range []echomw.Config{{}, {DenyHandler: func(c echo.Context, _ slidingwindow.Decision) error { return c.NoContent(429) }}} {
+	for _, config := range []echomw.Config{{}, {RefusalHandler: func(c echo.Context, _ slidingwindow.Decision) error { return c.NoContent(429) }}} {
 		guesses := newLimiter(t, clock, api(10))
 		config.Limiter = newLimiter(t, clock, slidingwindow.Limit{Name: "inner", Max: 0, Window: time.Minute})
 		e = newEcho(echomw.RateLimiterWithConfig(echomw.Config{Limiter: guesses, SkipSuccessful: true}), echomw.RateLimiterWithConfig(config))
@@ -286,7 +286,7 @@ func TestLoginThatCountsFailuresOnly(t *testing.T) {
 func TestFailingRefundsAreLoggedOnceAMinute(t *testing.T) {
 	var log strings.Builder
 	store := &stubStore{
-		decision:  slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(9), Remaining: 8, ResetAfter: time.Minute, Receipt: 1}),
+		decision:  slidingwindow.NewDecision(1, slidingwindow.Status{Limit: api(9), Remaining: 8, ReplenishAfter: time.Minute, Receipt: 1}),
 		refundErr: slidingwindow.ErrStoreUnavailable,
 	}
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{

@@ -36,7 +36,7 @@ func TestFirstRefusalOfAKeyIsToldOnce(t *testing.T) {
 		assert.Equal(t, 429, get(e).Code)
 	}
 	require.Len(t, told, 1)
-	assert.Equal(t, slidingwindow.ReasonLimited, told[0].Reason)
+	assert.Equal(t, slidingwindow.ReasonRefused, told[0].Reason)
 	assert.Equal(t, "api", told[0].Limit.Name)
 	get(e, from("203.0.113.5:1"))
 	get(e, from("203.0.113.5:1"))
@@ -60,11 +60,11 @@ func TestConcurrentRefusalsAreToldOnce(t *testing.T) {
 func TestShadowModeRefusesNothingAndTells(t *testing.T) {
 	for _, shown := range []bool{true, false} {
 		limiter := newLimiter(t, newClock(), api(1))
-		limiter.SetShadow(true)
+		limiter.SetMode(slidingwindow.ModeShadow)
 		var told []slidingwindow.Decision
 		e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 			Limiter: limiter, Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy, ShadowHeaders: shown,
-			DenyHandler:    func(echo.Context, slidingwindow.Decision) error { return errors.New("not to be called") },
+			RefusalHandler: func(echo.Context, slidingwindow.Decision) error { return errors.New("not to be called") },
 			OnFirstRefusal: func(_ echo.Context, d slidingwindow.Decision) { told = append(told, d) },
 		}))
 		for i := range 4 {
@@ -84,10 +84,10 @@ func TestShadowModeRefusesNothingAndTells(t *testing.T) {
 		assert.True(t, told[0].Allowed)
 		assert.Positive(t, told[0].RetryAfter)
 
-		limiter.SetShadow(false)
-		assert.Equal(t, 500, get(e).Code, "the DenyHandler")
+		limiter.SetMode(slidingwindow.ModeEnforce)
+		assert.Equal(t, 500, get(e).Code, "the RefusalHandler")
 		require.Len(t, told, 2, "what was a rehearsal is now real")
-		assert.Equal(t, slidingwindow.ReasonLimited, told[1].Reason)
+		assert.Equal(t, slidingwindow.ReasonRefused, told[1].Reason)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestShadowModePassesOnWhatCannotBeDecided(t *testing.T) {
 	var log strings.Builder
 	store := &stubStore{err: slidingwindow.ErrStoreUnavailable}
 	limiter := newLimiterOn(t, store, api(1))
-	limiter.SetShadow(true)
+	limiter.SetMode(slidingwindow.ModeShadow)
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		ErrorHandler: func(echo.Context, error) error { return errors.New("not to be called") },
@@ -107,14 +107,14 @@ func TestShadowModePassesOnWhatCannotBeDecided(t *testing.T) {
 	}
 	assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"))
 	assert.Contains(t, log.String(), "store unavailable")
-	limiter.SetShadow(false)
+	limiter.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, 500, get(e).Code)
 
 	noKey := newLimiter(t, newClock(), api(1))
-	noKey.SetShadow(true)
+	noKey.SetMode(slidingwindow.ModeShadow)
 	log.Reset()
 	e = newEcho(echomw.RateLimiterWithConfig(echomw.Config{
-		Limiter: noKey, KeyFunc: echomw.KeyByHeader("X-API-Key"), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Limiter: noKey, Key: echomw.KeyByHeader("X-API-Key"), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	}))
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -132,15 +132,15 @@ func TestDisabledLimiterPassesEverythingOn(t *testing.T) {
 	limiter := newLimiterOn(t, store, api(1))
 	e := newEcho(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("broken, too") }),
+		Key:     echomw.KeyFunc(func(echo.Context) (string, error) { return "", errors.New("broken, too") }),
 	}))
 	assert.Equal(t, 403, get(e).Code)
-	limiter.SetEnabled(false)
+	limiter.SetMode(slidingwindow.ModeOff)
 	rec := get(e)
 	assert.Equal(t, 200, rec.Code)
 	assert.Empty(t, rec.Header().Get("RateLimit"))
 	assert.Zero(t, store.calls)
-	limiter.SetEnabled(true)
+	limiter.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, 403, get(e).Code)
 }
 
@@ -151,9 +151,9 @@ func TestSwitchesWorkOnPlansToo(t *testing.T) {
 		Limits:  func(echo.Context) ([]slidingwindow.Limit, error) { return []slidingwindow.Limit{api(0)}, nil },
 	}))
 	assert.Equal(t, 429, get(e).Code)
-	limiter.SetShadow(true)
+	limiter.SetMode(slidingwindow.ModeShadow)
 	assert.Equal(t, 200, get(e).Code)
-	limiter.SetShadow(false)
-	limiter.SetEnabled(false)
+	limiter.SetMode(slidingwindow.ModeEnforce)
+	limiter.SetMode(slidingwindow.ModeOff)
 	assert.Equal(t, 200, get(e).Code)
 }

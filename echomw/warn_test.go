@@ -63,7 +63,7 @@ func TestWarnsOnceWhenThePeerCountsForWhomAProxyForwards(t *testing.T) {
 		"key without the address":  {key: echomw.KeyByRoute(), header: "X-Forwarded-For"},
 		"join without the address": {key: echomw.Join(echomw.KeyByRoute()), header: "X-Forwarded-For"},
 	} {
-		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: test.key})
+		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), Key: test.key})
 		e := newEcho(limit)
 		e.IPExtractor = test.extractor
 		assert.Empty(t, log.String())
@@ -86,7 +86,7 @@ func TestWarnsOnceOfAHeaderThatHasAnAddress(t *testing.T) {
 	for _, text := range []string{"header:CF-Connecting-IP", "hashed:header:CF-Connecting-IP", "route + header:CF-Connecting-IP"} {
 		key, err := echomw.ParseKey(text, echomw.KeyOptions{Secret: []byte("0123456789abcdef")})
 		require.NoError(t, err)
-		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: key})
+		limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), Key: key})
 		e := newEcho(limit)
 		get(e, header("CF-Connecting-IP", "not an address"))
 		assert.Empty(t, log.String())
@@ -97,7 +97,7 @@ func TestWarnsOnceOfAHeaderThatHasAnAddress(t *testing.T) {
 		assert.Contains(t, log.String(), "ip:header:")
 		assert.NotContains(t, log.String(), "2001:db8::7")
 	}
-	limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), KeyFunc: echomw.KeyByIPHeader("CF-Connecting-IP", 0)})
+	limit, log := logged(echomw.Config{Limiter: newLimiter(t, newClock(), api(100)), Key: echomw.KeyByIPHeader("CF-Connecting-IP", 0)})
 	get(newEcho(limit), header("CF-Connecting-IP", "2001:db8::7"))
 	assert.Empty(t, log.String())
 }
@@ -107,7 +107,7 @@ func TestWarnsOnceOfARequestThatIsCountedTwice(t *testing.T) {
 	limiter := newLimiter(t, clock, api(100))
 	limit, log := logged(echomw.Config{Limiter: limiter})
 	again, logAgain := logged(echomw.Config{Limiter: limiter})
-	byRoute, logByRoute := logged(echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyByRoute()})
+	byRoute, logByRoute := logged(echomw.Config{Limiter: limiter, Key: echomw.KeyByRoute()})
 	other, logOther := logged(echomw.Config{Limiter: newLimiter(t, clock, slidingwindow.PerHour(9))})
 
 	get(newEcho(limit, byRoute, other))
@@ -160,7 +160,7 @@ func TestPrefixesOnOneRedisCountApart(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
 	limiterOn := func(prefix string) *slidingwindow.Limiter {
-		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix})
+		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix, Timeout: time.Minute})
 		require.NoError(t, err)
 		return newLimiterOn(t, store, api(10))
 	}
@@ -225,7 +225,7 @@ func TestWarningsGoToTheDefaultLoggerOfTheMoment(t *testing.T) {
 func TestFirstRefusalOfAnEpisodeOnRedisIsToldOnce(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client)})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client), Timeout: time.Minute})
 	require.NoError(t, err)
 	reasons := map[slidingwindow.Reason]bool{}
 	calls := 0
@@ -237,6 +237,6 @@ func TestFirstRefusalOfAnEpisodeOnRedisIsToldOnce(t *testing.T) {
 		get(e)
 		reasons[d.Reason] = true
 	}
-	assert.True(t, reasons[slidingwindow.ReasonLimited] && reasons[slidingwindow.ReasonCached], "%v", reasons)
+	assert.True(t, reasons[slidingwindow.ReasonRefused] && reasons[slidingwindow.ReasonCached], "%v", reasons)
 	assert.Equal(t, 1, calls)
 }

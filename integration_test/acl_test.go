@@ -86,7 +86,7 @@ func everyCall(ctx context.Context, server *redisserver.Server, environ ...strin
 		{{Name: "one", Max: 10, Window: 100 * time.Millisecond}},
 		{{Name: "first", Max: 10, Window: 100 * time.Millisecond}, {Name: "second", Max: 20, Window: 200 * time.Millisecond}},
 	} {
-		if err := everyCallOf(ctx, client, c.Redis.Store(), limits, server); err != nil {
+		if err := everyCallOf(ctx, client, c.Redis.StoreConfig(), limits, server); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,18 @@ func everyCall(ctx context.Context, server *redisserver.Server, environ ...strin
 }
 
 // connectTo connects as a program does.
+// connectTo makes a client that waits for a slow machine rather than give a connection up.
 func connectTo(ctx context.Context, environ ...string) (rueidis.Client, error) {
+	environ = slices.Clone(environ)
+	for i, variable := range environ {
+		if strings.HasPrefix(variable, "REDIS_URL=") {
+			separator := "?"
+			if strings.Contains(variable, separator) {
+				separator = "&"
+			}
+			environ[i] += separator + "dial_timeout=1m&write_timeout=1m"
+		}
+	}
 	c, err := config.Load(config.Sources{Environ: environ})
 	if err != nil {
 		return nil, err
@@ -117,7 +128,7 @@ func everyCallOf(ctx context.Context, client rueidis.Client, settings slidingwin
 	if err != nil {
 		return err
 	}
-	slow, err := limiter.With(slidingwindow.Limit{Name: "slow", Max: 3, Window: time.Hour})
+	slow, err := limiter.WithLimits(slidingwindow.Limit{Name: "slow", Max: 3, Window: time.Hour})
 	if err != nil {
 		return err
 	}

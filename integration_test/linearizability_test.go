@@ -58,7 +58,7 @@ func TestConcurrentCallsAreLinearizable(t *testing.T) {
 						}
 						t.Log(test.window, checked, "histories checked", tellsOf)
 						assert.GreaterOrEqual(t, checked, 3, "of 12 histories")
-						for _, what := range []string{"take allowed", "take limited", "peek allowed", "peek limited", "refund ", "reset "} {
+						for _, what := range []string{"take allowed", "take refused", "peek allowed", "peek refused", "refund ", "reset "} {
 							assert.Positive(t, tellsOf[what], "a history without %q shows little", what)
 						}
 					}
@@ -126,7 +126,7 @@ func record(t *testing.T, clients []rueidis.Client, limit slidingwindow.Limit, k
 					input = call{kind: "take", units: max(1, random.Int64N(8)-3)}
 					d, err = l.AllowN(t.Context(), key, input.units)
 				}
-				output := answer{reason: string(d.Reason), remaining: d.Remaining, reset: d.ResetAfter.Microseconds()}
+				output := answer{reason: string(d.Reason), remaining: d.Remaining, reset: d.ReplenishAfter.Microseconds()}
 				if d.Granted > 0 {
 					taken, output.receipt = append(taken, d), d.Statuses()[0].Receipt
 				}

@@ -8,7 +8,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/seed-e8747a6b/ratelimit/internal/rediscontainer"
+	"github.com/seed-e8747a6b/ratelimit/integration_test/rediscontainer"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 )
 

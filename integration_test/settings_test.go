@@ -32,11 +32,8 @@ func loaded(key string, value any) (*config.Config, error) {
 
 // built is whether echomw makes a middleware of these settings.
 func built(t require.TestingT, settings echomw.Config) error {
-	store, err := memory.New(memory.Config{})
-	require.NoError(t, err)
-	settings.Limiter, err = slidingwindow.New(store, slidingwindow.Limit{Max: 1, Window: time.Second})
-	require.NoError(t, err)
-	_, err = settings.ToMiddleware()
+	settings.Limiter = slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Max: 1, Window: time.Second})
+	_, err := settings.ToMiddleware()
 	return err
 }
 
@@ -51,7 +48,7 @@ func agreeOnBy(t require.TestingT, text string) bool {
 		require.ErrorIs(t, refused, config.ErrInvalid)
 		return false
 	}
-	require.NoError(t, built(t, echomw.Config{KeyFunc: key}), "%q", text)
+	require.NoError(t, built(t, echomw.Config{Key: key}), "%q", text)
 	// config passes on a spelling of its own.
 	canonical, err := echomw.ParseKey(cfg.Limits["api"].By, options)
 	require.NoError(t, err, "%q of %q", cfg.Limits["api"].By, text)
@@ -192,7 +189,7 @@ func TestConfigAndEchomwTakeTheSameNumbers(t *testing.T) {
 		{"response.refused_status", someStatuses, func(n int) error { return built(t, echomw.Config{Status: echomw.StatusCodes{Refused: n}}) }},
 		{"response.no_key_status", someStatuses, func(n int) error { return built(t, echomw.Config{Status: echomw.StatusCodes{NoKey: n}}) }},
 		{"response.failed_status", someStatuses, func(n int) error { return built(t, echomw.Config{Status: echomw.StatusCodes{Failed: n}}) }},
-		{"client.ipv6_prefix", somePrefixes, func(n int) error { return built(t, echomw.Config{KeyFunc: echomw.KeyByIP(n)}) }},
+		{"client.ipv6_prefix", somePrefixes, func(n int) error { return built(t, echomw.Config{Key: echomw.KeyByIP(n)}) }},
 		{"client.ipv6_prefix", somePrefixes, func(n int) error {
 			_, err := echomw.ParseKey("route", echomw.KeyOptions{IPv6Prefix: n})
 			return err

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in what this module calls, with govulncheck:
+# Looks for known vulnerabilities in what the module of the working directory calls, with
+# govulncheck:
 #
 #   internal/vuln.sh
 #
@@ -7,15 +8,15 @@
 # vuln.go.dev, or that of GOVULNDB. Where it cannot be reached nothing is known: that is
 # said, and is no failure, for it is no fault of the code.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bin=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/bin
 
 GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Not "go run", which turns every exit code into 1: that of a finding is 3.
-GOBIN=$PWD/bin "${GO:-go}" install "$GOVULNCHECK"
+GOBIN=$bin "${GO:-go}" install "$GOVULNCHECK"
 
 status=0
-output=$(bin/govulncheck -db "${GOVULNDB:-https://vuln.go.dev}" ./... 2>&1) || status=$?
+output=$("$bin/govulncheck" -db "${GOVULNDB:-https://vuln.go.dev}" ./... 2>&1) || status=$?
 printf '%s\n' "$output"
 case $status in
 0) ;;

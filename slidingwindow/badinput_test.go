@@ -39,7 +39,7 @@ func TestBadInput(t *testing.T) {
 		return err
 	}
 	with := func(limits ...slidingwindow.Limit) error {
-		_, err := one.With(limits...)
+		_, err := one.WithLimits(limits...)
 		return err
 	}
 	redis := func(config slidingwindow.RedisConfig) error {
@@ -55,7 +55,7 @@ func TestBadInput(t *testing.T) {
 		return err
 	}
 	ofMemory := func(config memory.Config) error {
-		_, err := memory.New(config)
+		_, err := memory.NewWithConfig(config)
 		return err
 	}
 	ofNoClient := func(config slidingwindow.RedisConfig) error {

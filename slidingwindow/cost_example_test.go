@@ -12,10 +12,7 @@ import (
 // An LLM gateway limits requests and tokens: each call takes 1 of one and many of the other, or
 // nothing.
 func ExampleLimiter_AllowCost() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	store := memory.New()
 	limiter, err := slidingwindow.New(store,
 		slidingwindow.Limit{Name: "requests", Max: 60, Window: time.Minute},
 		slidingwindow.Limit{Name: "tokens", Max: 2_000, Window: time.Minute})
@@ -43,14 +40,7 @@ func ExampleLimiter_AllowCost() {
 
 // A worker fetches as many jobs as it may run.
 func ExampleLimiter_AllowAtMost() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(25))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(25))
 	for range 3 {
 		d, err := limiter.AllowAtMost(context.Background(), "api", 10)
 		if err != nil {
@@ -68,10 +58,7 @@ func ExampleLimiter_AllowAtMost() {
 // known. The request may have ended by then, with its context.
 func ExampleLimiter_Settle() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	store := memory.New()
 	limiter, err := slidingwindow.New(store,
 		slidingwindow.Limit{Name: "requests", Max: 60, Window: time.Minute},
 		slidingwindow.Limit{Name: "tokens", Max: 2_000, Window: time.Minute})
@@ -100,14 +87,7 @@ func ExampleLimiter_Settle() {
 // What cannot be estimated is charged afterwards. It may pass Max, and later calls pay.
 func ExampleLimiter_Charge() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "megabytes", Max: 100, Window: time.Hour})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "megabytes", Max: 100, Window: time.Hour})
 	for _, size := range []int64{70, 70, 70} {
 		d, err := limiter.Peek(ctx, "tenant:9")
 		if err != nil {

@@ -9,8 +9,8 @@ import (
 // Decision is the answer to one call.
 //
 // With one Limit of 100 a minute, of which 98 were used 20 seconds ago, AllowN of
-// 1 gives {Allowed: true, Granted: 1, Remaining: 1, ResetAfter: 40s}, and AllowN of
-// 3 gives {Allowed: false, Granted: 0, Remaining: 2, RetryAfter: 40s, ResetAfter: 40s}.
+// 1 gives {Allowed: true, Granted: 1, Remaining: 1, ReplenishAfter: 40s}, and AllowN of
+// 3 gives {Allowed: false, Granted: 0, Remaining: 2, RetryAfter: 40s, ReplenishAfter: 40s}.
 type Decision struct {
 	// Allowed tells whether the call may go on. With several limits, every one of
 	// them agreed.
@@ -24,10 +24,10 @@ type Decision struct {
 	// [Limiter.AllowAtMost] if not all fitted; else 0. After [Limiter.AllowCost] it is that of
 	// Limit; see [Status] for the others. It is 0
 	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
-	// the limiter is disabled or in shadow mode, or failed open.
+	// the limiter is off or in shadow mode, or failed open.
 	Granted int64
 
-	// Limit is the binding limit, to which Remaining, RetryAfter and ResetAfter
+	// Limit is the binding limit, to which Remaining, RetryAfter and ReplenishAfter
 	// belong: of those that refused, the one with the longest RetryAfter; if none
 	// did, the one with the least Remaining, but one with a cost of 0 only if all have.
 	Limit Limit
@@ -46,9 +46,9 @@ type Decision struct {
 	// [Limiter.Reserve] it is how far ahead the place was that the call would have had.
 	RetryAfter time.Duration
 
-	// ResetAfter is how long until the oldest counted hit leaves the window, which
+	// ReplenishAfter is how long until the oldest counted hit leaves the window, which
 	// is when Remaining next grows. It is 0 when nothing is counted.
-	ResetAfter time.Duration
+	ReplenishAfter time.Duration
 
 	// statuses is nil with a single limit, whose status is the Decision itself: so
 	// a decision on one limit allocates nothing.
@@ -66,22 +66,22 @@ type Reason string
 // over a [Store] give. More may come: a switch over them needs a default.
 const (
 	ReasonAllowed  Reason = "allowed"   // the store allowed the call, and counted it unless it was a peek
-	ReasonLimited  Reason = "limited"   // the store refused the call
+	ReasonRefused  Reason = "refused"   // the store refused the call
 	ReasonCached   Reason = "cached"    // refused without asking Redis, which would refuse it: see [RedisStore]
 	ReasonFallback Reason = "fallback"  // another store decided, because the store could not
 	ReasonFailOpen Reason = "fail-open" // allowed uncounted, because no store could decide
-	ReasonShadow   Reason = "shadow"    // allowed by [Limiter.SetShadow]; would have been refused
-	ReasonDisabled Reason = "disabled"  // allowed uncounted by [Limiter.SetEnabled]
+	ReasonShadow   Reason = "shadow"    // allowed by [ModeShadow]; would have been refused
+	ReasonOff      Reason = "off"       // allowed uncounted by [ModeOff]
 )
 
 // Status is where one of the limits stands after a decision. Its fields have the
 // meaning that they have in [Decision], for this limit alone.
 type Status struct {
-	Limit      Limit
-	Granted    int64
-	Remaining  int64
-	RetryAfter time.Duration // 0 when this limit did not refuse
-	ResetAfter time.Duration
+	Limit          Limit
+	Granted        int64
+	Remaining      int64
+	RetryAfter     time.Duration // 0 when this limit did not refuse
+	ReplenishAfter time.Duration
 
 	// Receipt is what [Store.Settle] knows the taken units by; 0 when none were taken.
 	// It means nothing but to the store that set it.
@@ -121,20 +121,20 @@ func (d Decision) Statuses() []Status {
 	if d.Limit == (Limit{}) {
 		return nil
 	}
-	return []Status{{Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ResetAfter: d.ResetAfter, Receipt: d.receipt}}
+	return []Status{{Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ReplenishAfter: d.ReplenishAfter, Receipt: d.receipt}}
 }
 
 // decide makes d, which is zero, the Decision of a limiter that has this limit only.
 func (s *Status) decide(d *Decision, granted int64) {
 	d.Allowed, d.Reason = s.RetryAfter == 0, ReasonAllowed
 	if !d.Allowed {
-		d.Reason = ReasonLimited
+		d.Reason = ReasonRefused
 	}
 	d.Granted = max(granted, s.Granted)
 	d.Limit = s.Limit
 	d.Remaining = s.Remaining
 	d.RetryAfter = s.RetryAfter
-	d.ResetAfter = s.ResetAfter
+	d.ReplenishAfter = s.ReplenishAfter
 	d.receipt = s.Receipt
 }
 

@@ -15,14 +15,7 @@ import (
 
 func Example() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(2))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(2))
 	for range 3 {
 		d, err := limiter.Allow(ctx, "user:42")
 		if err != nil {
@@ -51,10 +44,7 @@ func ExampleNewRedisStore() {
 	if err != nil {
 		panic(err)
 	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "checkout", Max: 100, Window: 15 * time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(store, slidingwindow.Limit{Name: "checkout", Max: 100, Window: 15 * time.Minute})
 	d, err := limiter.Allow(context.Background(), "customer:7")
 	if errors.Is(err, slidingwindow.ErrStoreUnavailable) {
 		fmt.Println("no decision:", err)
@@ -65,16 +55,10 @@ func ExampleNewRedisStore() {
 
 // Several limits are decided together: a refusal by one takes nothing from the others.
 func ExampleNew_severalLimits() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerSecond(2), slidingwindow.PerHour(1000))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerSecond(2), slidingwindow.PerHour(1000))
 	var d slidingwindow.Decision
 	for range 5 {
+		var err error
 		d, err = limiter.Allow(context.Background(), "user:42")
 		if err != nil {
 			panic(err)
@@ -93,14 +77,7 @@ func ExampleNew_severalLimits() {
 // A cost other than one: a budget of tokens for a language model. The log has one entry
 // for each call, not one for each token.
 func ExampleLimiter_AllowN() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "tokens", Max: 100_000, Window: time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "tokens", Max: 100_000, Window: time.Minute})
 	ctx := context.Background()
 	for _, tokens := range []int64{60_000, 60_000, 40_000} {
 		d, err := limiter.AllowN(ctx, "tenant:9", tokens)
@@ -109,7 +86,7 @@ func ExampleLimiter_AllowN() {
 		}
 		fmt.Println(tokens, d.Allowed, d.Remaining)
 	}
-	_, err = limiter.AllowN(ctx, "tenant:9", 200_000)
+	_, err := limiter.AllowN(ctx, "tenant:9", 200_000)
 	fmt.Println(errors.Is(err, slidingwindow.ErrCostExceedsLimit))
 	// Output:
 	// 60000 true 40000
@@ -119,14 +96,7 @@ func ExampleLimiter_AllowN() {
 }
 
 func ExampleLimiter_Peek() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(5))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(5))
 	ctx := context.Background()
 	for range 2 {
 		d, err := limiter.Peek(ctx, "user:42")
@@ -141,14 +111,7 @@ func ExampleLimiter_Peek() {
 }
 
 func ExampleLimiter_Reset() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerDay(1))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerDay(1))
 	ctx := context.Background()
 	allowed := func() bool {
 		d, err := limiter.Allow(ctx, "user:42")
@@ -170,14 +133,7 @@ func ExampleLimiter_Reset() {
 // A login counts failures only: what a success took is given back.
 func ExampleLimiter_Refund() {
 	ctx := context.Background()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Name: "login", Max: 5, Window: 10 * time.Minute})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "login", Max: 5, Window: 10 * time.Minute})
 	for _, password := range []string{"guess", "correct", "guess"} {
 		d, err := limiter.Allow(ctx, "ada")
 		if err != nil {
@@ -198,16 +154,9 @@ func ExampleLimiter_Refund() {
 }
 
 // What would a new limit refuse? Shadow mode tells, and refuses nothing.
-func ExampleLimiter_SetShadow() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
-	if err != nil {
-		panic(err)
-	}
-	limiter.SetShadow(true)
+func ExampleLimiter_SetMode() {
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(1))
+	limiter.SetMode(slidingwindow.ModeShadow)
 	for range 2 {
 		d, err := limiter.Allow(context.Background(), "user:42")
 		if err != nil {

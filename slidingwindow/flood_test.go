@@ -103,7 +103,7 @@ func TestFloodOfRefusedKeysKeepsTheHeapBounded(t *testing.T) {
 	remember := func(keys int) int64 {
 		for i := range keys {
 			store.Remember(slidingwindow.Request{Key: fmt.Sprintf("2001:db8:%d::/56", i), Limits: []slidingwindow.Limit{limit}, Cost: 1},
-				slidingwindow.NewDecision(0, slidingwindow.Status{Limit: limit, RetryAfter: time.Hour, ResetAfter: time.Hour}))
+				slidingwindow.NewDecision(0, slidingwindow.Status{Limit: limit, RetryAfter: time.Hour, ReplenishAfter: time.Hour}))
 		}
 		return (heap() - before) / int64(store.Refusals())
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // What a Redis store promises it promises behind a guard, too. It is here for the clock that

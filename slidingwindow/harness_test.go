@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // clock is set by the test and read by the store, from many goroutines.
@@ -34,7 +34,7 @@ func (c *clock) Advance(d time.Duration) {
 
 func newMemoryStore(t testing.TB, config memory.Config) *memory.Store {
 	t.Helper()
-	store, err := memory.New(config)
+	store, err := memory.NewWithConfig(config)
 	require.NoError(t, err)
 	return store
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"sync/atomic"
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
@@ -13,9 +14,9 @@ import (
 // a Cluster has moved the key, or to give a place in line back, and none for a refusal that
 // [RedisStore] knows to stand. All methods are safe for concurrent use.
 type Limiter struct {
-	store    Store
-	limits   []Limit
-	switches *switches // nil only if the Limiter was not made with New
+	store  Store
+	limits []Limit
+	mode   *atomic.Uint32 // a Mode, shared with those that WithLimits makes; nil only if not made with New
 }
 
 var errNotMade = fmt.Errorf("%w: the Limiter was not made with New", ErrInvalidConfig)
@@ -37,14 +38,14 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: store, limits: named, switches: &switches{}}, nil
+	return &Limiter{store: store, limits: named, mode: new(atomic.Uint32)}, nil
 }
 
-// With returns a Limiter of other limits over the same store, for limits that are known
-// only at run time, such as those of a customer's plan. It has no switches of its own:
-// [Limiter.SetEnabled] and [Limiter.SetShadow] of either work on both. Its errors are those
-// of [New]. It is cheap, but not free: keep what it returns for the limits that recur.
-func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
+// WithLimits returns a Limiter of other limits over the same store, for limits that are known
+// only at run time, such as those of a customer's plan. The two share their [Mode]: SetMode of
+// either works on both. Its errors are those of [New]. It is cheap, but not free: keep what it
+// returns for the limits that recur.
+func (l *Limiter) WithLimits(limits ...Limit) (*Limiter, error) {
 	if l.store == nil {
 		return nil, errNotMade
 	}
@@ -52,7 +53,16 @@ func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: l.store, limits: named, switches: l.switches}, nil
+	return &Limiter{store: l.store, limits: named, mode: l.mode}, nil
+}
+
+// MustNew is [New] that panics with the error: for limits that are written in the program.
+func MustNew(store Store, limits ...Limit) *Limiter {
+	l, err := New(store, limits...)
+	if err != nil {
+		panic(err)
+	}
+	return l
 }
 
 // isNil reports whether store is nil or holds a nil pointer.
@@ -123,7 +133,7 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, 
 // then that of one unit. n is 1 or more ([ErrInvalidCost]) and may be above a Max; no call takes
 // more than 4,294,967,295. Its other errors are those of AllowN.
 //
-// All n may be used, although they were not taken, if the Reason is [ReasonDisabled],
+// All n may be used, although they were not taken, if the Reason is [ReasonOff],
 // [ReasonShadow] or [ReasonFailOpen].
 func (l *Limiter) AllowAtMost(ctx context.Context, key string, n int64) (Decision, error) {
 	if n < 1 {
@@ -199,8 +209,9 @@ func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error
 	if l.store == nil {
 		return errNotMade
 	}
-	if !l.Enabled() {
-		d.Allowed, d.Reason = true, ReasonDisabled
+	mode := l.Mode()
+	if mode == ModeOff {
+		d.Allowed, d.Reason = true, ReasonOff
 		return nil
 	}
 	req.Key = boundKey(req.Key)
@@ -210,7 +221,7 @@ func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error
 	}
 	*d = taken
 	d.takenFrom(req.Key)
-	if l.Shadow() && (!d.Allowed || req.AtMost && d.Granted < req.Cost) {
+	if mode == ModeShadow && (!d.Allowed || req.AtMost && d.Granted < req.Cost) {
 		d.Allowed, d.Reason = true, ReasonShadow
 	}
 	return nil

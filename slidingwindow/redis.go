@@ -105,7 +105,7 @@ type RedisConfig struct {
 // A refusal writes nothing, so it stands until a hit leaves the window or somebody resets
 // or refunds the key. The store remembers up to 100,000 refusals, of about 600 bytes each, and
 // gives one again to the same call of the same key without a command, with [ReasonCached] and
-// the RetryAfter that is left. The first time it asks once more (ReasonLimited), through the
+// the RetryAfter that is left. The first time it asks once more (ReasonRefused), through the
 // client-side cache of rueidis (Client.DoCache): Redis then tells the client of each write to
 // that log. So a Reset or a Refund has reopened the key in its own process when it returns, and
 // in another within a millisecond of the word of Redis. How long a refusal stands is counted on the

@@ -169,7 +169,7 @@ func (o *outcome) status(e *joined, limit int, i, now int64) Status {
 		n, _ := o.values[at].AsInt64()
 		return n
 	}
-	status := Status{Limit: e.limits[limit], ResetAfter: time.Duration(value(2*limit+1)) * time.Microsecond}
+	status := Status{Limit: e.limits[limit], ReplenishAfter: time.Duration(value(2*limit+1)) * time.Microsecond}
 	used := value(2 * limit)
 	switch {
 	case o.granted == 0:

@@ -2,7 +2,7 @@ package slidingwindow
 
 import "time"
 
-// kind is what decide.lua is asked to do. It knows one more.
+// kind is what decide.lua is asked to do.
 type kind byte
 
 const (
@@ -32,7 +32,7 @@ type call struct {
 	limits []Limit
 	cost   int64
 	costs  []int64       // as in Request
-	ahead  time.Duration // for kindWait: MaxWait of Request
+	ahead  time.Duration // MaxWait or Ahead of Request
 	node   *node         // of a Cluster that has the key; nil: not known
 
 	decision Decision
@@ -51,7 +51,9 @@ const (
 )
 
 func (c *call) ask(req *Request) {
-	c.kind, c.key, c.limits, c.cost, c.costs, c.ahead = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs, req.MaxWait
+	c.kind, c.key, c.limits, c.cost, c.costs = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs
+	// An entry of whole microseconds must not be before a time at which its units may be used.
+	c.ahead = req.MaxWait + (req.Ahead + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
 // costOf is how many units decide.lua is to take of a limit each time.

@@ -144,7 +144,7 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time
 	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
 		f.pausedUntil.Store(looked + int64(cacheTrust))
 	default:
-		if d := f.renewed(r, reply); d.Reason == ReasonLimited {
+		if d := f.renewed(r, reply); d.Reason == ReasonRefused {
 			// A client may send what only reads to a replica, which has a clock of its own:
 			// the script that decides said how long this can last.
 			a.until, a.told = r.until, &reply[0]
@@ -191,10 +191,10 @@ func (r *refusal) peek() *call {
 }
 
 // renewed is the refusal with what Redis now says of the limit that refused. If that limit
-// allows, or the reply is none, it is not ReasonLimited.
+// allows, or the reply is none, it is not ReasonRefused.
 func (f *refusals) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	c := r.peek()
-	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonLimited {
+	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonRefused {
 		return Decision{}
 	}
 	statuses := r.decision(f.now()).Statuses()
@@ -288,8 +288,8 @@ func (r *refusal) decision(now time.Time) Decision {
 	statuses := append(few[:0], r.statuses...)
 	for i := range statuses {
 		s := &statuses[i]
-		if s.ResetAfter > 0 {
-			s.ResetAfter = max(time.Microsecond, s.ResetAfter-now.Sub(r.at))
+		if s.ReplenishAfter > 0 {
+			s.ReplenishAfter = max(time.Microsecond, s.ReplenishAfter-now.Sub(r.at))
 		}
 		if s.RetryAfter > 0 && r.cost <= s.Limit.Max { // else no wait helps, and it is the window
 			s.RetryAfter = max(time.Microsecond, s.RetryAfter-now.Sub(r.at))
@@ -304,7 +304,7 @@ func (r *refusal) decision(now time.Time) Decision {
 func steadyFor(statuses []Status) time.Duration {
 	shortest := maxWindow
 	for _, s := range statuses {
-		shortest = min(shortest, cmp.Or(s.RetryAfter, maxWindow), cmp.Or(s.ResetAfter, maxWindow))
+		shortest = min(shortest, cmp.Or(s.RetryAfter, maxWindow), cmp.Or(s.ReplenishAfter, maxWindow))
 	}
 	return shortest
 }

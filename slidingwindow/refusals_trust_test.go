@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // What a cached refusal must not take on trust.
@@ -20,7 +20,7 @@ func TestAnswerToAnotherLimiterIsNotOneOfBefore(t *testing.T) {
 	t.Parallel()
 	shared := slidingwindow.Limit{Name: "x", Max: 1, Window: time.Minute}
 	l, other, advance := twoInstances(t, shared)
-	second, err := l.With(shared, slidingwindow.PerHour(9))
+	second, err := l.WithLimits(shared, slidingwindow.PerHour(9))
 	require.NoError(t, err)
 	require.True(t, allow(t, other, "k"))
 	for range 3 {
@@ -41,7 +41,7 @@ func TestOtherLimitsAreAskedForAgain(t *testing.T) {
 	t.Parallel()
 	x, y := slidingwindow.Limit{Name: "x", Max: 1, Window: time.Hour}, slidingwindow.Limit{Name: "y", Max: 9, Window: time.Hour}
 	l, other, advance := twoInstances(t, x, y)
-	onlyY, err := other.With(y)
+	onlyY, err := other.WithLimits(y)
 	require.NoError(t, err)
 	require.True(t, allow(t, l, "k"))
 	require.EqualValues(t, 8, requireCached(t, l, "k", 1).Statuses()[1].Remaining)

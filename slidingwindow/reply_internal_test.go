@@ -182,7 +182,7 @@ func FuzzReply(f *testing.F) {
 				require.Equal(t, d.Allowed, d.RetryAfter == 0)
 				require.Equal(t, d.Allowed && !peek, d.Granted == e.cost)
 				require.True(t, d.Remaining >= 0 && d.Remaining <= d.Limit.Max, "%+v", d)
-				require.True(t, d.RetryAfter >= 0 && d.ResetAfter >= 0, "%+v", d)
+				require.True(t, d.RetryAfter >= 0 && d.ReplenishAfter >= 0, "%+v", d)
 			}
 		}
 	})

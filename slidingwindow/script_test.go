@@ -15,8 +15,8 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // monitored runs calls on a private server and returns the commands that clients sent

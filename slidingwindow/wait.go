@@ -28,7 +28,7 @@ func (l *Limiter) Reserve(ctx context.Context, key string, n int64, maxWait time
 	if err := l.checkUnits(n); err != nil {
 		return Decision{}, err
 	}
-	if l.Shadow() {
+	if l.Mode() == ModeShadow {
 		maxWait = 0
 	}
 	req := Request{Key: key, Limits: l.limits, Cost: n, Wait: true, MaxWait: min(maxWait, timeLeft(ctx))}

@@ -12,14 +12,7 @@ import (
 
 // A queue worker waits for its turn. Workers in all processes stand in one line.
 func ExampleLimiter_Wait() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.Limit{Max: 2, Window: 100 * time.Millisecond})
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Max: 2, Window: 100 * time.Millisecond})
 	for job := range 4 {
 		if err := limiter.Wait(context.Background(), "partner-api"); err != nil {
 			panic(err)
@@ -40,14 +33,7 @@ func ExampleLimiter_Wait() {
 
 // A job that would have to wait goes back to its queue until its turn, which is then its own.
 func ExampleLimiter_Reserve() {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(1))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(1))
 	for range 3 {
 		d, err := limiter.Reserve(context.Background(), "partner-api", 1, 90*time.Second)
 		if err != nil {

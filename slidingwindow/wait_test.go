@@ -72,7 +72,7 @@ func TestCachedRefusalsAnswerPlainCallsOnly(t *testing.T) {
 		for range 3 {
 			d, err := ask()
 			require.NoError(t, err)
-			assert.Equal(t, slidingwindow.ReasonLimited, d.Reason, name)
+			assert.Equal(t, slidingwindow.ReasonRefused, d.Reason, name)
 		}
 	}
 	d, err := l.Reserve(t.Context(), "k", 1, forever)

@@ -21,7 +21,7 @@ func limit(name string, cfg *config.Config, store slidingwindow.Store, logger *s
 	if err != nil {
 		return nil, err
 	}
-	limiter.SetShadow(settings.Shadow)
+	limiter.SetMode(settings.Mode)
 	key, err := echomw.ParseKey(settings.By, echomw.KeyOptions{
 		IPv6Prefix: cfg.Client.IPv6Prefix,
 		Secret:     cfg.Client.KeySecret.Bytes(),
@@ -35,7 +35,7 @@ func limit(name string, cfg *config.Config, store slidingwindow.Store, logger *s
 	}
 	return echomw.Config{
 		Limiter: limiter,
-		KeyFunc: key,
+		Key:     key,
 		Headers: headers,
 		Status: echomw.StatusCodes{
 			Refused: cfg.Response.RefusedStatus,

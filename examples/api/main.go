@@ -16,7 +16,7 @@
 // It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
 // PORT (3000), REDIS_URL, and what else package config knows, from the environment or a
 // .env file in its folder: LIMITS_API_MAX and LIMITS_LOGIN_WINDOW, whom LIMITS_API_BY
-// counts, whether LIMITS_API_SHADOW only watches, RESPONSE_HEADERS and more. SIGINT and
+// counts, what LIMITS_API_MODE is, RESPONSE_HEADERS and more. SIGINT and
 // SIGTERM end it once the requests it has are answered; a second one ends it at once.
 //
 // The client address is that of the connection. Behind a proxy that is the proxy's: name

@@ -106,7 +106,7 @@ func TestOutageRefusesNothingInShadowMode(t *testing.T) {
 	server, err := redisserver.Start(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
-	i := start(t, "REDIS_URL="+server.URL(), "LIMITS_API_SHADOW=true")
+	i := start(t, "REDIS_URL="+server.URL(), "LIMITS_API_MODE=shadow")
 	require.NoError(t, server.Kill())
 	assert.Equal(t, http.StatusOK, i.get(t, "/api/users").status)
 	assert.Contains(t, i.log.String(), "in shadow mode, requests that cannot be decided are passed on")
@@ -290,7 +290,7 @@ func keysInRedis(t *testing.T, environ []string) (keys []string) {
 
 func TestLimitInShadowModeRefusesNothingAndLogs(t *testing.T) {
 	t.Parallel()
-	i := start(t, "REDIS_URL=memory://", "LIMITS_API_MAX=1", "LIMITS_API_SHADOW=true", "LIMITS_LOGIN_MAX=1")
+	i := start(t, "REDIS_URL=memory://", "LIMITS_API_MAX=1", "LIMITS_API_MODE=shadow", "LIMITS_LOGIN_MAX=1")
 	for n := range 4 {
 		r := i.get(t, "/api/users")
 		assert.Equal(t, http.StatusOK, r.status, "request %d", n+1)
@@ -318,8 +318,8 @@ func TestFirstRefusalIsLoggedOnceForEachClientAndLimit(t *testing.T) {
 	}
 	lines := refusalsIn(i)
 	require.Len(t, lines, 2)
-	assert.Regexp(t, `limit=login reason=limited retry_after=\dm[0-9.]+s$`, lines[0])
-	assert.Regexp(t, `limit=api reason=limited retry_after=1\dm[0-9.]+s$`, lines[1])
+	assert.Regexp(t, `limit=login reason=refused retry_after=\dm[0-9.]+s$`, lines[0])
+	assert.Regexp(t, `limit=api reason=refused retry_after=1\dm[0-9.]+s$`, lines[1])
 
 	for range 5 {
 		i.get(t, "/api/users", "X-API-Key", "live-2")

@@ -145,7 +145,7 @@ func limiting(ctx context.Context, c contestant, at place, d demand) ([]echo.Mid
 		if err != nil {
 			return nil, nil, err
 		}
-		middleware, err := echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyByHeader(keyHeader)}.ToMiddleware()
+		middleware, err := echomw.Config{Limiter: limiter, Key: echomw.KeyByHeader(keyHeader)}.ToMiddleware()
 		if err != nil {
 			end()
 			return nil, nil, err

@@ -21,7 +21,7 @@ func newRedisStore(client rueidis.Client) (slidingwindow.Store, error) {
 
 // newMemoryStore is the memory store as a user makes it; a clock is for simulations.
 func newMemoryStore(clock func() time.Time) (slidingwindow.Store, error) {
-	return memory.New(memory.Config{Clock: clock})
+	return memory.NewWithConfig(memory.Config{Clock: clock})
 }
 
 func ours() contestant {

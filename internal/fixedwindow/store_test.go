@@ -72,12 +72,12 @@ func TestCountsUpToMaxInAWindow(t *testing.T) {
 	assert.EqualValues(t, 10, f.do("GET", f.key("x")), "what was refused is not counted")
 
 	d := f.take(1)
-	assert.Equal(t, slidingwindow.ReasonLimited, d.Reason)
+	assert.Equal(t, slidingwindow.ReasonRefused, d.Reason)
 	assert.Zero(t, d.Granted)
 	assert.Zero(t, d.Remaining)
 	assert.Positive(t, d.RetryAfter)
 	assert.LessOrEqual(t, d.RetryAfter, time.Hour)
-	assert.Equal(t, d.RetryAfter, d.ResetAfter, "there is no room before the whole window ends")
+	assert.Equal(t, d.RetryAfter, d.ReplenishAfter, "there is no room before the whole window ends")
 }
 
 func TestCostsAreTakenWholeOrNotAtAll(t *testing.T) {
@@ -86,7 +86,7 @@ func TestCostsAreTakenWholeOrNotAtAll(t *testing.T) {
 	assert.True(t, d.Allowed)
 	assert.EqualValues(t, 7, d.Granted)
 	assert.EqualValues(t, 3, d.Remaining)
-	assert.Equal(t, time.Hour, d.ResetAfter)
+	assert.Equal(t, time.Hour, d.ReplenishAfter)
 	d = f.take(4)
 	assert.False(t, d.Allowed)
 	assert.EqualValues(t, 3, d.Remaining)
@@ -198,7 +198,7 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	f := newFixture(t, slidingwindow.Limit{Name: "a", Max: 7, Window: time.Minute}, slidingwindow.Limit{Name: "b", Max: 9, Window: time.Hour})
 	d := f.take(2)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: f.Limits()[0], Granted: 2, Remaining: 5, ResetAfter: time.Minute},
-		{Limit: f.Limits()[1], Granted: 2, Remaining: 7, ResetAfter: time.Hour},
+		{Limit: f.Limits()[0], Granted: 2, Remaining: 5, ReplenishAfter: time.Minute},
+		{Limit: f.Limits()[1], Granted: 2, Remaining: 7, ReplenishAfter: time.Hour},
 	}, d.Statuses())
 }

@@ -113,7 +113,7 @@ func wallAgainst(dir, path string) string {
 	}
 
 	// These make tests easier to write and are imported by tests only.
-	helpers := []string{"internal/redistest", "internal/shardproxy", "internal/rediscontainer", "internal/storetest", "internal/testcert"}
+	helpers := []string{"internal/redistest", "internal/shardproxy", "integration_test/rediscontainer", "slidingwindow/storetest", "internal/testcert"}
 	if slices.ContainsFunc(helpers, func(helper string) bool { return within(dir, helper) }) {
 		return ""
 	}
@@ -154,7 +154,7 @@ func TestDependencyWallsHold(t *testing.T) {
 		{"internal/demo", "github.com/testcontainers/testcontainers-go", true},
 		{"examples/api", module + "/internal/redistest", true},
 		{"examples/api", module + "/echomw", false},
-		{"internal/storetest/model", "testing", false},
+		{"slidingwindow/storetest/model", "testing", false},
 	} {
 		assert.Equal(t, test.banned, wallAgainst(test.dir, test.path) != "", "%s imports %s", test.dir, test.path)
 	}

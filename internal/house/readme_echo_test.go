@@ -27,7 +27,7 @@ func readmeEcho(e *echo.Echo, limiter, searches *slidingwindow.Limiter, search e
 
 	e.GET("/search", search, echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: searches,
-		KeyFunc: echomw.Join(echomw.KeyByIP(64), echomw.KeyByRoute()),
+		Key:     echomw.Join(echomw.KeyByIP(64), echomw.KeyByRoute()),
 		Headers: echomw.HeadersDraft11 | echomw.HeadersLegacy,
 		Message: echo.Map{"success": false, "message": "Too many requests, please try again later."},
 	}))
@@ -40,7 +40,7 @@ func readmePlans(e *echo.Echo, limiter *slidingwindow.Limiter, userOf func(echo.
 	}
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter, // for those without a plan
-		KeyFunc: echomw.FirstOf(echomw.KeyByUser(userOf), echomw.KeyByIP(0)),
+		Key:     echomw.FirstOf(echomw.KeyByUser(userOf), echomw.KeyByIP(0)),
 		Limits: func(c echo.Context) ([]slidingwindow.Limit, error) {
 			if limit, ok := plans[planOf(c)]; ok {
 				return []slidingwindow.Limit{limit}, nil
@@ -64,7 +64,7 @@ func readmeLogin(e *echo.Echo, loginsByIP, loginsByAccount *slidingwindow.Limite
 	e.POST("/login", login, middleware.BodyLimit("16K"), // KeyByForm reads the body
 		echomw.RateLimiterWithConfig(echomw.Config{Limiter: loginsByIP, SkipSuccessful: true}),
 		echomw.RateLimiterWithConfig(echomw.Config{Limiter: loginsByAccount, SkipSuccessful: true,
-			KeyFunc: echomw.Hashed(secret, account)}))
+			Key: echomw.Hashed(secret, account)}))
 }
 
 func readmeLoggedIn(c echo.Context, loginsByAccount *slidingwindow.Limiter) {
@@ -91,7 +91,7 @@ func readmeWatch(e *echo.Echo, limiter *slidingwindow.Limiter, decisions *expvar
 			slog.Warn("rate limit reached", "limit", d.Limit.Name, "reason", d.Reason, "retry_after", d.RetryAfter)
 		},
 	}))
-	limiter.SetShadow(true) // counts, and refuses nobody yet
+	limiter.SetMode(slidingwindow.ModeShadow) // counts, and refuses nobody yet
 }
 
 func readmeProxy(e *echo.Echo, proxies *net.IPNet) {
@@ -136,7 +136,7 @@ func get(e *echo.Echo, headers ...string) *httptest.ResponseRecorder {
 func newStore(t *testing.T) slidingwindow.Store {
 	t.Helper()
 	now := time.Now()
-	store, err := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	store, err := memory.NewWithConfig(memory.Config{Clock: func() time.Time { return now }})
 	require.NoError(t, err)
 	return store
 }
@@ -225,11 +225,11 @@ func TestReadmesCodeOfWatchingWorks(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, get(e).Code)
 	}
 	assert.JSONEq(t, `{"allowed": 1, "shadow": 2}`, decisions.String())
-	limiter.SetShadow(false)
+	limiter.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, http.StatusTooManyRequests, get(e).Code)
-	limiter.SetEnabled(false)
+	limiter.SetMode(slidingwindow.ModeOff)
 	assert.Empty(t, get(e).Header().Get("RateLimit"))
-	assert.JSONEq(t, `{"allowed": 1, "shadow": 2, "limited": 1}`, decisions.String())
+	assert.JSONEq(t, `{"allowed": 1, "shadow": 2, "refused": 1}`, decisions.String())
 }
 
 func TestReadmesCodeOfProxiesWorks(t *testing.T) {

@@ -73,10 +73,10 @@ func readmeConfiguration(ctx context.Context, e *echo.Echo, serve func()) error 
 	if err != nil {
 		return err
 	}
-	limiter.SetShadow(api.Shadow)
+	limiter.SetMode(api.Mode)
 	e.Use(echomw.RateLimiterWithConfig(echomw.Config{
 		Limiter: limiter,
-		KeyFunc: key,
+		Key:     key,
 		Headers: headers,
 		Status: echomw.StatusCodes{
 			Refused: cfg.Response.RefusedStatus,
@@ -126,7 +126,7 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("config.yaml", []byte("limits: {api: {max: 100, window: 15m}}\n"), 0o600))
 	prefix := redistest.Prefix(t, redistest.Client(t))
-	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\nREDIS_TIMEOUT=10s\n"), 0o600))
 	t.Setenv("REDIS_URL", redistest.URL(t))
 
 	serve := func(use func(e *echo.Echo)) {
@@ -160,7 +160,7 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 		defer cancel()
 		assert.Equal(t, http.StatusInternalServerError, answer(e, httptest.NewRequestWithContext(late, http.MethodGet, "/", nil)).Code)
 	})
-	t.Setenv("LIMITS_API_SHADOW", "true")
+	t.Setenv("LIMITS_API_MODE", "shadow")
 	serve(func(e *echo.Echo) {
 		assert.Equal(t, http.StatusNoContent, by(e, "[2001:db8::1]:4711").Code)
 	})

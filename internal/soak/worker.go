@@ -31,8 +31,8 @@ type job struct {
 
 const (
 	flushEvery   = 50 * time.Millisecond
-	endTimeout   = 5 * time.Second
-	startTimeout = 30 * time.Second
+	endTimeout   = 30 * time.Second
+	startTimeout = time.Minute
 )
 
 // worker makes calls.
@@ -98,7 +98,7 @@ func (w *worker) run(ctx context.Context) (peakHeap uint64, err error) {
 		return 0, err
 	}
 	defer client.Close()
-	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.Store())
+	store, err := slidingwindow.NewRedisStore(client, cfg.Redis.StoreConfig())
 	if err != nil {
 		return 0, err
 	}

@@ -23,22 +23,15 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	inMemory, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
 	store, err := guard.New(redis, guard.Config{
 		OnFailure: guard.Fallback,
-		Fallback:  inMemory,
+		Fallback:  memory.New(),
 		Instances: 3,
 	})
 	if err != nil {
 		panic(err)
 	}
-	limiter, err := slidingwindow.New(store, slidingwindow.PerMinute(300))
-	if err != nil {
-		panic(err)
-	}
+	limiter := slidingwindow.MustNew(store, slidingwindow.PerMinute(300))
 	d, err := limiter.Allow(context.Background(), "user:42")
 	if err != nil {
 		panic(err)

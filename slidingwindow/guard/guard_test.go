@@ -17,10 +17,10 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -36,7 +36,7 @@ func (c *counted) Take(ctx context.Context, req slidingwindow.Request) (slidingw
 	return c.Store.Take(ctx, req)
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func newGuard(t testing.TB, store slidingwindow.Store, config guard.Config) *guard.Store {
 	t.Helper()
@@ -93,7 +93,7 @@ type inItsPlace struct{ slidingwindow.Store }
 func (s inItsPlace) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
 	d, err := s.Store.Take(ctx, req)
 	if d.Reason == slidingwindow.ReasonFallback {
-		d.Reason = slidingwindow.ReasonLimited
+		d.Reason = slidingwindow.ReasonRefused
 		if d.Allowed {
 			d.Reason = slidingwindow.ReasonAllowed
 		}
@@ -269,7 +269,7 @@ func TestShareOfNothingIsWarnedOf(t *testing.T) {
 	assert.Contains(t, log.String(), `level=WARN msg="slidingwindow: a limit has less than one unit for each process, so it refuses every call in an outage" limit=login max=5 instances=6`)
 
 	for i := range 2000 {
-		plan, err := l.With(slidingwindow.Limit{Name: fmt.Sprint("plan-", i), Max: 1, Window: time.Minute})
+		plan, err := l.WithLimits(slidingwindow.Limit{Name: fmt.Sprint("plan-", i), Max: 1, Window: time.Minute})
 		require.NoError(t, err)
 		_, err = plan.Peek(t.Context(), "k")
 		require.NoError(t, err)
@@ -356,7 +356,7 @@ func (c *clock) Advance(d time.Duration) {
 
 func newMemoryStore(t testing.TB, config memory.Config) *memory.Store {
 	t.Helper()
-	store, err := memory.New(config)
+	store, err := memory.NewWithConfig(config)
 	require.NoError(t, err)
 	return store
 }

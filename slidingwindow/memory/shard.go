@@ -51,7 +51,7 @@ func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Dec
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
 	units := judge(subj, req, now, id, d)
-	at := now + int64(d.Delay)
+	at := now + int64(d.Delay+req.Ahead)
 	switch {
 	case req.Peek:
 	case d.Allowed:
@@ -98,7 +98,7 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingw
 	}
 	for i := range statuses {
 		statuses[i].RetryAfter = 0
-		take(&statuses[i], granted(req, i, units), wait, id)
+		take(&statuses[i], granted(req, i, units), wait+req.Ahead, id)
 	}
 	*d = slidingwindow.NewDecision(0, statuses...)
 	d.Delay = wait
@@ -119,7 +119,7 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLi
 	view := log.view(now, window)
 	status.Limit, status.Remaining = *limit, max(0, limit.Max-view.used)
 	if view.used > 0 {
-		status.ResetAfter = time.Duration(log.at(view.first) + window - now)
+		status.ReplenishAfter = time.Duration(log.at(view.first) + window - now)
 	}
 	switch need := view.used + cost - limit.Max; {
 	case cost == 0:
@@ -142,8 +142,8 @@ func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64)
 	s.Remaining = max(0, s.Remaining-granted)
 	s.Receipt = id
 	// The hit comes first if there is no other, or all others are further ahead of the clock.
-	if leaves := ahead + s.Limit.Window; s.ResetAfter == 0 || s.ResetAfter > leaves {
-		s.ResetAfter = leaves
+	if leaves := ahead + s.Limit.Window; s.ReplenishAfter == 0 || s.ReplenishAfter > leaves {
+		s.ReplenishAfter = leaves
 	}
 }
 

@@ -53,8 +53,13 @@ type Store struct {
 
 var _ slidingwindow.Store = (*Store)(nil)
 
-// New returns an empty store. Its errors match [slidingwindow.ErrInvalidConfig].
-func New(config Config) (*Store, error) {
+// New returns an empty store with the default settings.
+func New() *Store {
+	return newStore(Config{MaxKeys: defaultMaxKeys})
+}
+
+// NewWithConfig returns an empty store. Its errors match [slidingwindow.ErrInvalidConfig].
+func NewWithConfig(config Config) (*Store, error) {
 	if config.MaxKeys < 0 {
 		return nil, fmt.Errorf("%w: memory.Config.MaxKeys is %d; allowed: 1 or more keys (0 stands for the default of %d)",
 			slidingwindow.ErrInvalidConfig, config.MaxKeys, defaultMaxKeys)
@@ -62,6 +67,10 @@ func New(config Config) (*Store, error) {
 	if config.MaxKeys == 0 {
 		config.MaxKeys = defaultMaxKeys
 	}
+	return newStore(config), nil
+}
+
+func newStore(config Config) *Store {
 	store := &Store{seed: maphash.MakeSeed(), now: monotonicClock()}
 	if config.Clock != nil {
 		store.now = func() int64 { return config.Clock().UnixNano() }
@@ -75,7 +84,7 @@ func New(config Config) (*Store, error) {
 		}
 		store.shards[i].init(share)
 	}
-	return store, nil
+	return store
 }
 
 func monotonicClock() func() int64 {

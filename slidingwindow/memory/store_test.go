@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // clock is set by the test and read by the store, from many goroutines.
@@ -37,7 +37,7 @@ func (c *clock) Advance(d time.Duration) {
 
 func newMemoryStore(t testing.TB, config memory.Config) *memory.Store {
 	t.Helper()
-	store, err := memory.New(config)
+	store, err := memory.NewWithConfig(config)
 	require.NoError(t, err)
 	return store
 }
@@ -312,7 +312,7 @@ func TestMemoryStoreDefaultClockRuns(t *testing.T) {
 
 func TestMemoryConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	_, err := memory.New(memory.Config{MaxKeys: -1})
+	_, err := memory.NewWithConfig(memory.Config{MaxKeys: -1})
 	require.ErrorIs(t, err, slidingwindow.ErrInvalidConfig)
 	assert.EqualError(t, err, "slidingwindow: invalid configuration: memory.Config.MaxKeys is -1; allowed: 1 or more keys (0 stands for the default of 100000)")
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-e8747a6b/ratelimit/internal/storetest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // Waiters act at their places, one after another, while others ask for units at once.

@@ -45,15 +45,12 @@ func main() {
 }
 
 func newHandler(requests *requestLog) (http.Handler, error) {
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		return nil, err
-	}
+	store := memory.New()
 	limiter, err := slidingwindow.New(store, limit)
 	if err != nil {
 		return nil, err
 	}
-	limited, err := echomw.Config{Limiter: limiter, KeyFunc: echomw.KeyFunc(byPath)}.ToMiddleware()
+	limited, err := echomw.Config{Limiter: limiter, Key: echomw.KeyFunc(byPath)}.ToMiddleware()
 	if err != nil {
 		return nil, err
 	}

@@ -173,7 +173,7 @@ func refundOpensTheKey(t *testing.T, h Harness) {
 	d, err := l.Peek(t.Context(), "k")
 	require.NoError(t, err)
 	assert.True(t, d.Allowed)
-	assert.Equal(t, time.Minute, d.ResetAfter, "the oldest counted hit is now the second")
+	assert.Equal(t, time.Minute, d.ReplenishAfter, "the oldest counted hit is now the second")
 	for range 100 {
 		h.Advance(time.Millisecond)
 		d := take(t, l, "k", 1)

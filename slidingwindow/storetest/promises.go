@@ -97,9 +97,9 @@ func nothingLeavesLaterThanItself(t *testing.T, h Harness) {
 	l := h.limiter(t, slidingwindow.Limit{Max: 5, Window: 10 * time.Second})
 	require.True(t, take(t, l, "k", 1).Allowed)
 	h.Advance(-50 * time.Second)
-	require.Equal(t, 10*time.Second, take(t, l, "k", 1).ResetAfter)
+	require.Equal(t, 10*time.Second, take(t, l, "k", 1).ReplenishAfter)
 	h.Advance(15 * time.Second) // the second has left, the first is ahead
-	assert.Equal(t, 10*time.Second, take(t, l, "k", 1).ResetAfter)
+	assert.Equal(t, 10*time.Second, take(t, l, "k", 1).ReplenishAfter)
 }
 
 // clockSetBackAgainAndAgain holds what is admitted against the time that really passes.

@@ -81,7 +81,7 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		if units[i] == 0 {
 			continue
 		}
-		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait), limit.Window, units[i])
+		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait+req.Ahead), limit.Window, units[i])
 		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
 		if req.Wait {
@@ -182,7 +182,7 @@ func (m *Model) status(key string, limit slidingwindow.Limit) slidingwindow.Stat
 	status := slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-l.used(limit.Window, m.now))}
 	for _, h := range l.hits {
 		if h.at.After(m.now.Add(-limit.Window)) {
-			status.ResetAfter = h.at.Add(limit.Window).Sub(m.now)
+			status.ReplenishAfter = h.at.Add(limit.Window).Sub(m.now)
 			break
 		}
 	}
@@ -204,5 +204,5 @@ func (m *Model) retryAfter(key string, limit slidingwindow.Limit, cost int64) ti
 			return leaves.Sub(m.now)
 		}
 	}
-	panic("storetest: a cost of at most Max fits when the log is empty")
+	return -1 // cannot be: a cost of at most Max fits an empty log
 }

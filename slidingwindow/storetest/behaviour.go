@@ -21,25 +21,25 @@ func decisionFields(t *testing.T, h Harness) {
 	assert.True(t, d.Allowed)
 	assert.EqualValues(t, 2, d.Granted)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: minute, Granted: 2, Remaining: 1, ResetAfter: time.Minute},
-		{Limit: hour, Granted: 2, Remaining: 8, ResetAfter: time.Hour},
+		{Limit: minute, Granted: 2, Remaining: 1, ReplenishAfter: time.Minute},
+		{Limit: hour, Granted: 2, Remaining: 8, ReplenishAfter: time.Hour},
 	}, WithoutReceipts(d).Statuses())
 	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 	assert.Equal(t, minute, d.Limit, "the limit with the least left binds")
 	assert.EqualValues(t, 1, d.Remaining)
-	assert.Equal(t, time.Minute, d.ResetAfter)
+	assert.Equal(t, time.Minute, d.ReplenishAfter)
 
 	h.Advance(20 * time.Second)
 	d = take(t, l, "k", 2)
 	assert.False(t, d.Allowed)
-	assert.Equal(t, slidingwindow.ReasonLimited, d.Reason)
+	assert.Equal(t, slidingwindow.ReasonRefused, d.Reason)
 	assert.Zero(t, d.Granted)
 	assert.Equal(t, minute, d.Limit)
 	assert.EqualValues(t, 1, d.Remaining, "a refusal of two can leave one")
 	assert.Equal(t, 40*time.Second, d.RetryAfter)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: minute, Remaining: 1, RetryAfter: 40 * time.Second, ResetAfter: 40 * time.Second},
-		{Limit: hour, Remaining: 8, ResetAfter: time.Hour - 20*time.Second},
+		{Limit: minute, Remaining: 1, RetryAfter: 40 * time.Second, ReplenishAfter: 40 * time.Second},
+		{Limit: hour, Remaining: 8, ReplenishAfter: time.Hour - 20*time.Second},
 	}, d.Statuses())
 }
 
@@ -56,10 +56,10 @@ func peekTakesNothing(t *testing.T, h Harness) {
 	assert.Equal(t, unused, peek())
 	require.Equal(t, 1, admitted(t, l, "k", 1))
 	h.Advance(time.Second)
-	assert.Equal(t, slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonAllowed, Limit: limit, Remaining: 1, ResetAfter: 59 * time.Second}, peek())
+	assert.Equal(t, slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonAllowed, Limit: limit, Remaining: 1, ReplenishAfter: 59 * time.Second}, peek())
 	require.Equal(t, 1, admitted(t, l, "k", 1))
 	for range 3 {
-		assert.Equal(t, slidingwindow.Decision{Reason: slidingwindow.ReasonLimited, Limit: limit, RetryAfter: 59 * time.Second, ResetAfter: 59 * time.Second}, peek())
+		assert.Equal(t, slidingwindow.Decision{Reason: slidingwindow.ReasonRefused, Limit: limit, RetryAfter: 59 * time.Second, ReplenishAfter: 59 * time.Second}, peek())
 	}
 	h.Advance(59 * time.Second)
 	assert.Equal(t, 1, admitted(t, l, "k", 2))

@@ -42,7 +42,7 @@ func waitersStandInLine(t *testing.T, h Harness) {
 	}
 	refused := reserve(t, l, "k", 1, 2*time.Minute-time.Microsecond)
 	assert.False(t, refused.Allowed)
-	assert.Equal(t, slidingwindow.ReasonLimited, refused.Reason)
+	assert.Equal(t, slidingwindow.ReasonRefused, refused.Reason)
 	assert.Zero(t, refused.Delay)
 	assert.Equal(t, 2*time.Minute+h.Tick, refused.RetryAfter, "as far ahead its place would be")
 	assert.Equal(t, 2*time.Minute+h.Tick, reserve(t, l, "k", 1, forever).Delay, "a refusal took nothing")
@@ -80,8 +80,8 @@ func placeFitsAllLimits(t *testing.T, h Harness) {
 	d := reserve(t, l, "k", 1, forever)
 	assert.Equal(t, 10*time.Second, d.Delay, "for the short limit")
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: l.Limits()[0], Granted: 1, Remaining: 0, ResetAfter: 10 * time.Second},
-		{Limit: l.Limits()[1], Granted: 1, Remaining: 0, ResetAfter: time.Minute},
+		{Limit: l.Limits()[0], Granted: 1, Remaining: 0, ReplenishAfter: 10 * time.Second},
+		{Limit: l.Limits()[1], Granted: 1, Remaining: 0, ReplenishAfter: time.Minute},
 	}, WithoutReceipts(d).Statuses())
 	assert.Equal(t, time.Minute, reserve(t, l, "k", 1, forever).Delay, "for the long one")
 	h.Advance(59 * time.Second)
@@ -200,16 +200,16 @@ func badWaits(t *testing.T, h Harness) {
 func nobodyWaitsWhereNothingIsRefused(t *testing.T, h Harness) {
 	l := h.limiter(t, slidingwindow.PerMinute(1))
 	take(t, l, "k", 1)
-	l.SetShadow(true)
+	l.SetMode(slidingwindow.ModeShadow)
 	d := reserve(t, l, "k", 1, forever)
 	assert.True(t, d.Allowed)
 	assert.Equal(t, slidingwindow.ReasonShadow, d.Reason)
 	assert.Zero(t, d.Delay)
 	assert.Equal(t, time.Minute, d.RetryAfter)
 	assert.NoError(t, l.Wait(t.Context(), "k"))
-	l.SetShadow(false)
-	l.SetEnabled(false)
+	l.SetMode(slidingwindow.ModeEnforce)
+	l.SetMode(slidingwindow.ModeOff)
 	assert.NoError(t, l.Wait(t.Context(), "k"))
-	l.SetEnabled(true)
+	l.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, time.Minute, place(t, l, "k"))
 }

@@ -17,17 +17,17 @@ func TestDisabledLimiterAllowsAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	client := privateServer(t)
 	l, _ := newRedisLimiter(t, client, slidingwindow.PerMinute(1), slidingwindow.PerHour(5))
-	require.True(t, l.Enabled())
+	require.Equal(t, slidingwindow.ModeEnforce, l.Mode())
 	require.True(t, allow(t, l, "k"))
 	require.False(t, allow(t, l, "k"))
 
-	l.SetEnabled(false)
-	assert.False(t, l.Enabled())
+	l.SetMode(slidingwindow.ModeOff)
+	assert.Equal(t, slidingwindow.ModeOff, l.Mode())
 	before := calls(t, client)
 	for range 3 {
 		d, err := l.Allow(t.Context(), "k")
 		require.NoError(t, err)
-		assert.Equal(t, slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonDisabled}, d)
+		assert.Equal(t, slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonOff}, d)
 		assert.Empty(t, d.Statuses())
 		require.NoError(t, l.Refund(t.Context(), "k", d))
 	}
@@ -40,7 +40,7 @@ func TestDisabledLimiterAllowsAndAsksNobody(t *testing.T) {
 	_, err = l.AllowN(t.Context(), "k", 2)
 	assert.ErrorIs(t, err, slidingwindow.ErrCostExceedsLimit)
 
-	l.SetEnabled(true)
+	l.SetMode(slidingwindow.ModeEnforce)
 	assert.False(t, allow(t, l, "k"), "as if it had never been off")
 }
 
@@ -49,9 +49,9 @@ func TestShadowModeCountsAndRefusesNothing(t *testing.T) {
 	redis, _ := newRedisLimiter(t, redistest.Client(t), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
 	inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(2), slidingwindow.PerHour(5))
 	for name, l := range map[string]*slidingwindow.Limiter{"redis": redis, "memory": inMemory} {
-		require.False(t, l.Shadow())
-		l.SetShadow(true)
-		require.True(t, l.Shadow())
+		require.Equal(t, slidingwindow.ModeEnforce, l.Mode())
+		l.SetMode(slidingwindow.ModeShadow)
+		require.Equal(t, slidingwindow.ModeShadow, l.Mode())
 		for range 2 {
 			d, err := l.Allow(t.Context(), "k")
 			require.NoError(t, err)
@@ -70,18 +70,18 @@ func TestShadowModeCountsAndRefusesNothing(t *testing.T) {
 			assert.EqualValues(t, 3, d.Statuses()[1].Remaining, "a refusal takes nothing, here as ever")
 			require.NoError(t, l.Refund(t.Context(), "k", d))
 		}
-		l.SetShadow(false)
+		l.SetMode(slidingwindow.ModeEnforce)
 		d, err := l.Allow(t.Context(), "k")
 		require.NoError(t, err)
 		assert.False(t, d.Allowed, name)
-		assert.Contains(t, []slidingwindow.Reason{slidingwindow.ReasonLimited, slidingwindow.ReasonCached}, d.Reason)
+		assert.Contains(t, []slidingwindow.Reason{slidingwindow.ReasonRefused, slidingwindow.ReasonCached}, d.Reason)
 	}
 }
 
 func TestShadowModeHidesNoErrors(t *testing.T) {
 	t.Parallel()
 	l, prefix := newRedisLimiter(t, redistest.Client(t), slidingwindow.PerMinute(2))
-	l.SetShadow(true)
+	l.SetMode(slidingwindow.ModeShadow)
 	require.NoError(t, do(t, redistest.Client(t), "SET", slidingwindow.RedisKey(prefix, "k", "2-per-1m"), "x").Error())
 	d, err := l.Allow(t.Context(), "k")
 	assert.ErrorIs(t, err, slidingwindow.ErrForeignData)
@@ -91,7 +91,7 @@ func TestShadowModeHidesNoErrors(t *testing.T) {
 func TestWithIsALimiterOfOtherLimits(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, newMemoryStore(t, memory.Config{}), slidingwindow.Limit{Name: "plan", Max: 1, Window: time.Hour})
-	pro, err := l.With(slidingwindow.Limit{Name: "plan", Max: 3, Window: time.Hour}, slidingwindow.PerMinute(2))
+	pro, err := l.WithLimits(slidingwindow.Limit{Name: "plan", Max: 3, Window: time.Hour}, slidingwindow.PerMinute(2))
 	require.NoError(t, err)
 	assert.Len(t, pro.Limits(), 2)
 	assert.Len(t, l.Limits(), 1)
@@ -101,17 +101,17 @@ func TestWithIsALimiterOfOtherLimits(t *testing.T) {
 	assert.True(t, allow(t, pro, "k"))
 	assert.False(t, allow(t, pro, "k"))
 
-	l.SetEnabled(false)
-	assert.False(t, pro.Enabled(), "one kill switch for all")
+	l.SetMode(slidingwindow.ModeOff)
+	assert.Equal(t, slidingwindow.ModeOff, pro.Mode(), "one kill switch for all")
 	assert.True(t, allow(t, pro, "k"))
-	pro.SetEnabled(true)
-	assert.True(t, l.Enabled())
-	pro.SetShadow(true)
-	assert.True(t, l.Shadow())
+	pro.SetMode(slidingwindow.ModeEnforce)
+	assert.Equal(t, slidingwindow.ModeEnforce, l.Mode())
+	pro.SetMode(slidingwindow.ModeShadow)
+	assert.Equal(t, slidingwindow.ModeShadow, l.Mode())
 
-	_, err = l.With()
+	_, err = l.WithLimits()
 	assert.ErrorIs(t, err, slidingwindow.ErrInvalidLimit)
-	_, err = l.With(slidingwindow.Limit{Name: "a", Max: -1})
+	_, err = l.WithLimits(slidingwindow.Limit{Name: "a", Max: -1})
 	var fault *slidingwindow.LimitError
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, "Max", fault.Field)

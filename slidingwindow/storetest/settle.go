@@ -157,9 +157,9 @@ func chargeMayPassMax(t *testing.T, h Harness) {
 	h.Advance(time.Hour)
 	assert.Equal(t, []int64{3, 100}, left(t, l, "k"))
 
-	l.SetEnabled(false)
+	l.SetMode(slidingwindow.ModeOff)
 	require.NoError(t, l.Charge(t.Context(), "k", slidingwindow.Cost{"tokens": 5}))
-	l.SetEnabled(true)
+	l.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, []int64{3, 100}, left(t, l, "k"), "what is off counts nothing")
 }
 

@@ -30,8 +30,8 @@ func costPerLimit(t *testing.T, h Harness) {
 	assert.Equal(t, requests, d.Limit)
 	assert.EqualValues(t, 1, d.Granted, "of the binding limit")
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: requests, Granted: 1, Remaining: 2, ResetAfter: time.Minute},
-		{Limit: tokens, Granted: 60, Remaining: 40, ResetAfter: time.Hour},
+		{Limit: requests, Granted: 1, Remaining: 2, ReplenishAfter: time.Minute},
+		{Limit: tokens, Granted: 60, Remaining: 40, ReplenishAfter: time.Hour},
 	}, WithoutReceipts(d).Statuses())
 
 	h.Advance(time.Second)
@@ -40,8 +40,8 @@ func costPerLimit(t *testing.T, h Harness) {
 	assert.Equal(t, tokens, refused.Limit)
 	assert.Equal(t, time.Hour-time.Second, refused.RetryAfter)
 	assert.Equal(t, []slidingwindow.Status{
-		{Limit: requests, Remaining: 2, ResetAfter: 59 * time.Second},
-		{Limit: tokens, Remaining: 40, RetryAfter: time.Hour - time.Second, ResetAfter: time.Hour - time.Second},
+		{Limit: requests, Remaining: 2, ReplenishAfter: 59 * time.Second},
+		{Limit: tokens, Remaining: 40, RetryAfter: time.Hour - time.Second, ReplenishAfter: time.Hour - time.Second},
 	}, refused.Statuses(), "it took from none")
 
 	full := allow(slidingwindow.Cost{"tokens": 40})
