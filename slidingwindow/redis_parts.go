@@ -37,8 +37,9 @@ func (p *parts) of(n *node) *group {
 	g := p.byNode[n.name]
 	if g == nil {
 		g = p.newGroup()
-		g.closed = p.closed
-		p.byNode[n.name] = g
+		if g.closed = p.closed; !p.closed {
+			p.byNode[n.name] = g
+		}
 	}
 	return g
 }
@@ -64,7 +65,7 @@ func (p *parts) take(ctx context.Context, req *Request, deadline time.Time) (Dec
 		if p.slots != nil {
 			p.slots.changed()
 		}
-		// Nothing was counted.
+		// What is asked again was not counted.
 		if apart := errors.Is(err, errApart); !apart && !isTryAgain(err) || wait > lastTryAgain {
 			return d, err
 		} else if apart {
@@ -87,7 +88,7 @@ func (p *parts) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	for _, g := range p.byNode { // nobody adds one that decides anything
+	for _, g := range p.byNode { // nobody adds one any more
 		g.close()
 	}
 }
