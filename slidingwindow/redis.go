@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -199,7 +198,8 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
-		// Not one that comes twice: another call may get that place in between.
+		// Not one that comes twice: another call may get a place ahead of the clock in between, and
+		// of an entry that calls share it would take the units of others.
 		leave: newScript(refund, "EVALSHA", false),
 	}
 	l.calls.Lifetime = config.ConnectionLifetime
@@ -268,30 +268,18 @@ func (s *RedisStore) Close() {
 // Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
 // each limit, if Redis refuses their logs in one command.
 func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
-	escaped := escapeKey(key)
-	var keys, entries []string
-	for i, status := range d.Statuses() {
-		var anew int64
-		if units != nil {
-			anew = units[i]
-		}
-		if status.Receipt == 0 || anew == status.Granted {
-			continue
-		}
-		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), strconv.FormatInt(anew, 10))
-	}
-	if len(keys) == 0 {
+	q, again := settlement(s.prefix, key, &d, units)
+	if len(q.keys) == 0 {
 		return nil
 	}
 	settle := s.settle
-	if d.Delay > 0 {
+	if !again {
 		settle = s.leave
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		return eachIfRefused(len(keys), func(from, to int) error {
-			b := &batch{question: question{keys[from:to], entries[3*from : 3*to]}}
+		return eachIfRefused(len(q.keys), func(from, to int) error {
+			b := &batch{question: question{keys: q.keys[from:to], args: q.args[4*from : 4*to]}}
 			settle.exec(ctx, s.client, pooled, []*batch{b})
 			return b.reply.Error()
 		})

@@ -27,7 +27,7 @@ type link struct {
 	take    *script
 	peek    *script
 	settle  *script
-	leave   *script // as settle, of a place ahead of the clock
+	leave   *script // as settle, for what must not be settled twice
 
 	calls      interrupt.Registry // commands that are under way
 	pooled     atomic.Int32       // commands of bounded that have a connection of their own
