@@ -81,6 +81,36 @@ func refusalHandlers(t *testing.T, adapter Adapter) {
 	}
 }
 
+// errorHandlers: a body that is ours sets the Content-Type, no other does. What an application's
+// error handler writes of its own keeps its own.
+func errorHandlers(t *testing.T, adapter Adapter) {
+	for name, test := range map[string]struct {
+		handle      func(x Exchange, err error) error
+		contentType string
+	}{
+		"JSON": {func(x Exchange, _ error) error {
+			return x.JSON(http.StatusTooManyRequests, map[string]bool{"ok": false})
+		}, "application/json"},
+		"JSON with the error in it": {func(x Exchange, err error) error {
+			return x.JSON(http.StatusTooManyRequests, map[string]any{"error": err})
+		}, "application/json"},
+		"text": {func(x Exchange, _ error) error {
+			x.Response.Header().Set("Content-Type", "text/plain")
+			x.Response.WriteHeader(http.StatusTooManyRequests)
+			_, err := io.WriteString(x.Response, "slow down")
+			return err
+		}, "text/plain"},
+	} {
+		s := adapter.serve(t, App{
+			Limits:      []Limit{{Config: httplimit.Config[Exchange]{Limiter: newLimiter(t, api(0))}}},
+			HandleError: test.handle,
+		})
+		got := s.get()
+		assert.Equal(t, http.StatusTooManyRequests, got.StatusCode, name)
+		assert.Equal(t, test.contentType, got.Header.Get("Content-Type"), name)
+	}
+}
+
 // failures: what cannot be decided is never served, and never a 429.
 func failures(t *testing.T, adapter Adapter) {
 	away, err := slidingwindow.New(down{}, api(1))
