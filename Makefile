@@ -55,7 +55,7 @@ test: ## run every test, also on a real Redis, with the race detector
 	@$(INSTALL) redis || true
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
-	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 ./...)
+	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=

@@ -65,7 +65,7 @@ func TestAStoreIsNotGuardedAgain(t *testing.T) {
 func TestOpenInRedis(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
-	redis, _ := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_PREFIX=mine")
+	redis, _ := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_PREFIX=mine", "REDIS_TIMEOUT=10s")
 	store, err := redis.Open(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, store.Ping(t.Context()))
@@ -104,7 +104,7 @@ func TestOpenStartsWithoutRedisAndHeals(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	require.NoError(t, server.Kill())
-	redis, logged := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=3")
+	redis, logged := redisOf(t, "REDIS_URL="+server.URL(), "REDIS_ON_FAILURE=fallback", "REDIS_INSTANCES=3", "REDIS_TIMEOUT=10s")
 	store, err := redis.Open(t.Context())
 	require.NoError(t, err)
 	defer store.Close()

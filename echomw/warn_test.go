@@ -160,7 +160,7 @@ func TestPrefixesOnOneRedisCountApart(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
 	limiterOn := func(prefix string) *slidingwindow.Limiter {
-		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix})
+		store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: prefix, Timeout: time.Minute})
 		require.NoError(t, err)
 		return newLimiterOn(t, store, api(10))
 	}
@@ -225,7 +225,7 @@ func TestWarningsGoToTheDefaultLoggerOfTheMoment(t *testing.T) {
 func TestFirstRefusalOfAnEpisodeOnRedisIsToldOnce(t *testing.T) {
 	t.Parallel()
 	client := redistest.Client(t)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client)})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client), Timeout: time.Minute})
 	require.NoError(t, err)
 	reasons := map[slidingwindow.Reason]bool{}
 	calls := 0

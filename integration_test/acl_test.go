@@ -94,7 +94,18 @@ func everyCall(ctx context.Context, server *redisserver.Server, environ ...strin
 }
 
 // connectTo connects as a program does.
+// connectTo makes a client that waits for a slow machine rather than give a connection up.
 func connectTo(ctx context.Context, environ ...string) (rueidis.Client, error) {
+	environ = slices.Clone(environ)
+	for i, variable := range environ {
+		if strings.HasPrefix(variable, "REDIS_URL=") {
+			separator := "?"
+			if strings.Contains(variable, separator) {
+				separator = "&"
+			}
+			environ[i] += separator + "dial_timeout=1m&write_timeout=1m"
+		}
+	}
 	c, err := config.Load(config.Sources{Environ: environ})
 	if err != nil {
 		return nil, err

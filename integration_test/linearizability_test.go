@@ -58,7 +58,7 @@ func TestConcurrentCallsAreLinearizable(t *testing.T) {
 						}
 						t.Log(test.window, checked, "histories checked", tellsOf)
 						assert.GreaterOrEqual(t, checked, 3, "of 12 histories")
-						for _, what := range []string{"take allowed", "take limited", "peek allowed", "peek limited", "refund ", "reset "} {
+						for _, what := range []string{"take allowed", "take refused", "peek allowed", "peek refused", "refund ", "reset "} {
 							assert.Positive(t, tellsOf[what], "a history without %q shows little", what)
 						}
 					}

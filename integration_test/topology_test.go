@@ -111,7 +111,7 @@ type deployment struct {
 
 func (d deployment) limiter(t *testing.T, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
 	t.Helper()
-	store, err := slidingwindow.NewRedisStore(d.client, slidingwindow.RedisConfig{Prefix: d.prefix, Timeout: 10 * time.Second})
+	store, err := slidingwindow.NewRedisStore(d.client, slidingwindow.RedisConfig{Prefix: d.prefix, Timeout: patience})
 	require.NoError(t, err)
 	limiter, err := slidingwindow.New(store, limits...)
 	require.NoError(t, err)

@@ -205,3 +205,25 @@ func leavesForeignSetsAlone(t *testing.T, limits []slidingwindow.Limit) {
 		assert.Equal(t, before, dump(), name)
 	}
 }
+
+func TestUnitsTakenAheadShareACommand(t *testing.T) {
+	t.Parallel()
+	h, _ := redisHarness(t, redistest.Client(t))
+	l := newLimiter(t, h.Store, slidingwindow.PerMinute(10))
+	req := slidingwindow.Request{Key: "k", Limits: l.Limits(), Cost: 2, Ahead: 5 * time.Second}
+	forNow := req
+	forNow.Ahead = 0
+	decisions, errs := h.Store.(*slidingwindow.RedisStore).DecideTogether(t.Context(), req, req, forNow, req, req)
+	require.Equal(t, make([]error, 5), errs)
+	for i, want := range []int64{8, 6, 4, 2, 0} {
+		assert.EqualValues(t, want, decisions[i].Remaining)
+	}
+	require.NoError(t, h.Store.Settle(t.Context(), "k", decisions[1], nil))
+	d, err := l.Peek(t.Context(), "k")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, d.Remaining, "each is settled by itself")
+	h.Advance(time.Minute)
+	d, err = l.Peek(t.Context(), "k")
+	require.NoError(t, err)
+	assert.EqualValues(t, 4, d.Remaining, "what was for now has left")
+}

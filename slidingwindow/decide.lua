@@ -2,10 +2,11 @@
 --
 -- KEYS     the log of each limit of each call, a sorted set; all in one slot
 -- ARGV     runs of calls that are alike, each as one text of big endian numbers
---            kind   1 byte: "t" take now; "p" peek; "m" take as many of the times as fit, in one
---                   entry; "l" take for now and ahead; "w" take for the earliest time that fits
---                   and is not before the newest entry's, or refuse if that is after now and ahead
---            ahead  7 bytes: us
+--            kind   1 byte: "t" take; "p" peek; "m" take as many of the times as fit, in one
+--                   entry; "w" take for the earliest time that fits and is not before the newest
+--                   entry's, or refuse if that is after now and ahead
+--            ahead  7 bytes: us; what "t" and "m" take is for any time until now and ahead, the
+--                   time of its entry
 --            calls  4 bytes: in this run, 1 or more
 --            times  4 bytes: how often each is made, 1 or more; for "w" 1
 --            n      1 byte: limits of each call, then n times
@@ -131,7 +132,7 @@ for run = 1, #ARGV do
           logs[b], at = fits - now, math.max(at, fits)
         end
         hits = kind == 'w' and at - now <= ahead and 1 or 0
-      elseif kind == 'l' then at = now + ahead end
+      else at = now + ahead end
       for i = 1, hits > 0 and kind ~= 'p' and not failure and n or 0 do
         local b, name = 12 * i, KEYS[key + i]
         if n > 1 then

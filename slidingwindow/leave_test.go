@@ -112,7 +112,7 @@ func TestARestartOfRedisCostsNoLaterCall(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
 	client := redistest.Connect(t, server.URL(), guardedClient)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{BatchesInFlight: 8, BatchSize: 1})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Timeout: patient, BatchesInFlight: 8, BatchSize: 1})
 	require.NoError(t, err)
 	l := newLimiter(t, store, slidingwindow.PerHour(1_000_000))
 	var callers sync.WaitGroup

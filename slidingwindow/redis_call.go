@@ -13,7 +13,7 @@ type call struct {
 	limits []Limit
 	cost   int64
 	costs  []int64       // as in Request
-	ahead  time.Duration // for kindWait: MaxWait of Request
+	ahead  time.Duration // MaxWait or Ahead of Request
 
 	decision Decision
 	err      error
@@ -40,7 +40,9 @@ func newCall(req Request) *call {
 }
 
 func (c *call) ask(req *Request) {
-	c.kind, c.key, c.limits, c.cost, c.costs, c.ahead = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs, req.MaxWait
+	c.kind, c.key, c.limits, c.cost, c.costs = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs
+	// An entry of whole microseconds must not be before a time at which its units may be used.
+	c.ahead = req.MaxWait + (req.Ahead + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
 // costOf is how many units decide.lua is to take of a limit each time.

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -84,12 +83,7 @@ func TestARoundTripShorterThanTheTimeoutIsEnough(t *testing.T) {
 		}
 		return n
 	}
-	first := 0
-	for decided(1) == 0 {
-		first++
-		require.Less(t, first, 20, "no call is ever decided")
+	for began := time.Now(); decided(10) < 8; { // a busy machine makes some late
+		require.Less(t, time.Since(began), patient, "most calls are never decided")
 	}
-	after := decided(10)
-	t.Logf("%d calls failed at first; then %d of 10 were decided", first, after)
-	assert.GreaterOrEqual(t, after, 8, "a busy machine makes some late")
 }

@@ -23,10 +23,10 @@ func TestAPartIsTheNodeOfAKey(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: cluster.Addrs(), AlwaysPipelining: true})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Timeout: patient})
 	require.NoError(t, err)
 	t.Cleanup(store.Close)
-	require.Eventually(t, func() bool { return store.Part("k") != "" }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return store.Part("k") != "" }, patient, time.Millisecond)
 	limiter := newLimiter(t, store, slidingwindow.PerHour(5))
 	parts := map[string]*redisserver.Server{}
 	for _, node := range cluster.Nodes {
@@ -75,7 +75,7 @@ func TestAPartIsTheNodeOfAKey(t *testing.T) {
 		_, err := limiter.Allow(t.Context(), other)
 		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
 		return store.Part("k") == to.Addr()
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patient, 10*time.Millisecond)
 	store.Close()
 	assert.Equal(t, to.Addr(), store.Part("k"))
 }

@@ -16,7 +16,7 @@ var (
 	refundScript string
 )
 
-// kind is what decide.lua is asked to do. It knows one more.
+// kind is what decide.lua is asked to do.
 type kind byte
 
 const (

@@ -82,6 +82,11 @@ type Request struct {
 
 	// MaxWait is 0 or more.
 	MaxWait time.Duration
+
+	// Ahead takes units to be used at any time from when the caller asked until so long after it, on
+	// a clock that nobody sets. They count at once, for everybody, and leave a Window after the
+	// end of that time. Settle gives back what was not used. It is 0 or more, and not set together with Peek or Wait.
+	Ahead time.Duration
 }
 
 // CostOf returns how many units the request asks of its i-th limit.

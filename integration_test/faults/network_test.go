@@ -8,12 +8,10 @@ import (
 	"encoding/json"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -67,8 +65,12 @@ func TestNetwork(t *testing.T) {
 		t.Run(test.fault, func(t *testing.T) {
 			s := startServer(t)
 			n := startNetwork(t, s)
-			r := scenario{
-				Fault: test.fault, URL: n.url(),
+			var until condition
+			if test.kind == "slow_close" { // a connection that is made again is well
+				until = somebody(failed)
+			}
+			scenario{
+				Fault: test.fault, URL: n.url(), Harmless: !test.fails, Until: until,
 				Inject: func() {
 					for _, stream := range test.streams {
 						n.poison(test.kind, stream, test.attributes)
@@ -79,9 +81,6 @@ func TestNetwork(t *testing.T) {
 				},
 				Lift: n.heal,
 			}.run(t)
-			if test.fails {
-				assert.NotEmpty(t, r.Errors)
-			}
 		})
 	}
 }
@@ -107,8 +106,8 @@ func (*silence) Pipe(stub *toxics.ToxicStub) {
 // A ping each second finds it out, and waits a second for its answer.
 func TestConnectionsThatDieWithoutAWord(t *testing.T) {
 	n := startNetwork(t, startServer(t))
-	r := scenario{
-		Fault: "connections die without a word", URL: n.url(), After: 4 * time.Second,
+	scenario{
+		Fault: "connections die without a word", URL: n.url(),
 		Inject: func() {
 			silent.Store(true)
 			n.poison(silenceKind, "upstream", nil)
@@ -116,5 +115,4 @@ func TestConnectionsThatDieWithoutAWord(t *testing.T) {
 		},
 		Lift: func() { silent.Store(false) },
 	}.run(t)
-	assert.NotEmpty(t, r.Errors)
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
+	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
+	"github.com/seed-e8747a6b/ratelimit/config"
 )
 
 const (
@@ -24,13 +26,12 @@ type place struct {
 
 // newOurClient is what package config makes for programs that use it.
 func newOurClient(at place) (rueidis.Client, error) {
-	return rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:         at.Addrs,
-		DialCtxFn:           redisconn.Dial,
-		ReadBufferEachConn:  32 << 10,
-		WriteBufferEachConn: 32 << 10,
-		RingScaleEachConn:   8,
-	})
+	address := url.URL{Scheme: "redis", Host: at.Addrs[0], RawQuery: url.Values{"addr": at.Addrs[1:]}.Encode()}
+	cfg, err := config.Load(config.Sources{Environ: []string{"REDIS_URL=" + address.String()}})
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Redis.Connect(context.Background())
 }
 
 // newRueidis is a client for all others, with the defaults of rueidis.

@@ -53,8 +53,8 @@ func NewStore(client rueidis.Client, prefix string) (*Store, error) {
 // Take implements [slidingwindow.Store]: an allowed call on one limit is two commands within
 // the script, a refused one three.
 func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
-	if req.Costs != nil || req.AtMost || req.Wait {
-		return slidingwindow.Decision{}, fmt.Errorf("fixedwindow: a cost per limit, AllowAtMost and Reserve: %w", errors.ErrUnsupported)
+	if req.Costs != nil || req.AtMost || req.Wait || req.Ahead > 0 {
+		return slidingwindow.Decision{}, fmt.Errorf("fixedwindow: a cost per limit, AllowAtMost, Reserve and units ahead: %w", errors.ErrUnsupported)
 	}
 	script, mode := s.take, "take"
 	if req.Peek {

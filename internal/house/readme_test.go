@@ -126,7 +126,7 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("config.yaml", []byte("limits: {api: {max: 100, window: 15m}}\n"), 0o600))
 	prefix := redistest.Prefix(t, redistest.Client(t))
-	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(".env", []byte("REDIS_PREFIX="+prefix+"\nREDIS_TIMEOUT=10s\n"), 0o600))
 	t.Setenv("REDIS_URL", redistest.URL(t))
 
 	serve := func(use func(e *echo.Echo)) {

@@ -53,19 +53,30 @@ func startCluster(ctx context.Context, masters, replicas int, args []string) (_ 
 		}
 	}
 	if replicas > 0 {
-		err = c.awaitReplicas(ctx)
+		err = errors.Join(c.awaitReplicas(ctx), c.promoteSoon(ctx))
 	}
 	return c, err
 }
 
 // nodeArgs are those of one cluster node. Its bus port is the system's choice too, since
-// the default, port + 10000, may be taken or above 65535.
+// the default, port + 10000, may be taken or above 65535. The time after which it takes a
+// silent node for dead outlasts a machine that stalls for seconds.
 func nodeArgs(args []string) []string {
-	return append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", FreePort}, args...)
+	return append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "15000", "--cluster-port", FreePort}, args...)
 }
 
 func (s *Server) awaitCluster(ctx context.Context) error {
 	return s.await(ctx, func(info string) bool { return strings.Contains(info, "cluster_state:ok") }, "cluster", "info")
+}
+
+// promoteSoon shortens the time until a replica takes the place of a dead master.
+func (c *Cluster) promoteSoon(ctx context.Context) error {
+	for _, node := range c.Nodes {
+		if _, err := node.Do(ctx, "config", "set", "cluster-node-timeout", "2000"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) awaitReplicas(ctx context.Context) error {

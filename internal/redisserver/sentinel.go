@@ -128,7 +128,15 @@ func StartSentinel(ctx context.Context, lines ...string) (*Server, error) {
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("redisserver: %w", err), os.RemoveAll(dir))
 	}
-	return start(ctx, dir, []string{file, "--sentinel"}, nil)
+	s, err := start(ctx, dir, []string{file, "--sentinel"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	// Else it does nothing for 30 seconds after the machine has stalled for two.
+	if _, err = s.Do(ctx, "sentinel", "debug", "tilt-trigger", "3600000"); err != nil && !strings.Contains(err.Error(), "NOAUTH") {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
 }
 
 func addrs(servers []*Server) []string {

@@ -23,13 +23,14 @@ import (
 var ErrNotInstalled = errors.New("redis-server is not on the PATH; install it (Debian, Ubuntu: sudo apt-get install redis-server; macOS: brew install redis), start Docker, or set REDIS_URL=redis://host:6379")
 
 const (
-	startTimeout = 10 * time.Second
-	stopTimeout  = 5 * time.Second
-	startTries   = 5
+	// Each is long, as a machine may stall for seconds.
+	startTimeout   = time.Minute
+	stopTimeout    = 20 * time.Second
+	commandTimeout = time.Minute
+	settleTimeout  = 2 * time.Minute // for several servers to find each other
 
-	commandTimeout = 10 * time.Second
-	settleTimeout  = 60 * time.Second // for several servers to find each other
-	poll           = 50 * time.Millisecond
+	startTries = 5
+	poll       = 50 * time.Millisecond
 )
 
 // Server is one running redis-server process. Its methods are safe for concurrent use.

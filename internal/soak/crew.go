@@ -162,7 +162,7 @@ func (c *crew) finish() {
 	for _, p := range c.workers {
 		_ = p.stdin.Close()
 	}
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for _, p := range c.workers {
 		select {
 		case <-p.ended:

@@ -17,6 +17,7 @@ type journal struct {
 	counts   map[string]int64
 	faults   map[string]int // by kind
 	spans    []span
+	doubts   []doubt
 	problems map[string]int // by text, a bounded number of texts
 	order    []string       // of the problems
 	peakHeap uint64
@@ -27,6 +28,12 @@ type journal struct {
 type span struct {
 	worker     uint64 // only those of this one; 0 for all
 	start, end int64
+}
+
+// doubt is a call that failed and met no fault that was known by then.
+type doubt struct {
+	worker uint64
+	event  event
 }
 
 const (
@@ -61,7 +68,7 @@ func (j *journal) note(worker uint64, e event) {
 		j.checker.resetDone(e.Limiter, e.Key, id, e.End)
 	case unavailable:
 		if !j.excused(worker, e) {
-			j.add(fmt.Sprintf("an error although nothing was wrong: %s", e.Text))
+			j.doubts = append(j.doubts, doubt{worker, e})
 		}
 	case problem:
 		j.add(e.Text)
@@ -90,6 +97,26 @@ func (j *journal) excused(worker uint64, e event) bool {
 		}
 	}
 	return false
+}
+
+// judge decides about the calls that failed, when all faults are known.
+func (j *journal) judge() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, d := range j.doubts {
+		if !j.excused(d.worker, d.event) {
+			j.add(fmt.Sprintf("an error although nothing was wrong: %s", d.event.Text))
+		}
+	}
+	j.doubts = nil
+}
+
+// machineStalled notes that the machine had no time for this process, and so maybe for no other.
+func (j *journal) machineStalled(start, end int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.faults["the machine stalls"]++
+	j.spans = append(j.spans, span{start: start, end: end})
 }
 
 // faultBegins notes a fault; worker is the one that it is for, or 0. Call ends when it is over.

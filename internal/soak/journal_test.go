@@ -40,9 +40,24 @@ func TestOnlyFaultsExcuseErrors(t *testing.T) {
 				over()
 			}
 			j.note(1, event{Kind: unavailable, Start: at + test.start*second, End: at + test.end*second + second/2, Text: "no answer"})
+			j.judge()
 			assert.Equal(t, test.excused, len(j.order) == 0, "%v", j.order)
 		})
 	}
+}
+
+// Its end is known after the errors that it made.
+func TestAMachineThatStallsExcusesErrors(t *testing.T) {
+	t.Parallel()
+	second := time.Second.Microseconds()
+	j := newJournal(newChecker(nil), time.Second)
+	j.note(1, event{Kind: unavailable, Start: 4 * second, End: 5 * second})
+	j.machineStalled(3*second, 5*second)
+	j.judge()
+	assert.Empty(t, j.order)
+	j.note(1, event{Kind: unavailable, Start: second, End: 2 * second})
+	j.judge()
+	assert.Len(t, j.order, 1)
 }
 
 func TestWhatIsLeftIsAProblem(t *testing.T) {

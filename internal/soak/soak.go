@@ -52,6 +52,9 @@ func soak(ctx context.Context, s settings) (_ *result, err error) {
 		}
 	}
 
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go watchMachine(watching, r.journal)
 	loaded, cancel := context.WithTimeout(ctx, s.length)
 	defer cancel()
 	checked := make(chan struct{})
@@ -73,15 +76,30 @@ func soak(ctx context.Context, s settings) (_ *result, err error) {
 	}
 
 	a.crew.finish()
+	r.journal.judge()
 	r.journal.sweep(never)
 	return r, r.checkKeys(ctx, servers)
+}
+
+// watchMachine notes when a short sleep took long.
+func watchMachine(ctx context.Context, log *journal) {
+	const short, long = 20 * time.Millisecond, 120 * time.Millisecond
+	for last := now(); ctx.Err() == nil; {
+		sleep(ctx, short)
+		woke := now()
+		if woke-last > long.Microseconds() {
+			log.machineStalled(last, woke)
+		}
+		last = woke
+	}
 }
 
 // clockWasSet tells whether the wall clock has gone otherwise than the monotonic one, by more
 // than it is slewed by.
 func clockWasSet(began time.Time) bool {
-	elapsed := time.Since(began)
-	return (time.Now().Round(0).Sub(began.Round(0)) - elapsed).Abs() > 50*time.Millisecond+elapsed/1000
+	now := time.Now()
+	elapsed := now.Sub(began)
+	return (now.Round(0).Sub(began.Round(0)) - elapsed).Abs() > 50*time.Millisecond+elapsed/1000
 }
 
 // startServers starts the Redis. A log of everything on disk, written before Redis answers,

@@ -31,8 +31,8 @@ type job struct {
 
 const (
 	flushEvery   = 50 * time.Millisecond
-	endTimeout   = 5 * time.Second
-	startTimeout = 30 * time.Second
+	endTimeout   = 30 * time.Second
+	startTimeout = time.Minute
 )
 
 // worker makes calls.

@@ -36,7 +36,7 @@ func (c *counted) Take(ctx context.Context, req slidingwindow.Request) (slidingw
 	return c.Store.Take(ctx, req)
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func newGuard(t testing.TB, store slidingwindow.Store, config guard.Config) *guard.Store {
 	t.Helper()

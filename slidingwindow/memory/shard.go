@@ -51,7 +51,7 @@ func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Dec
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
 	units := judge(subj, req, now, id, d)
-	at := now + int64(d.Delay)
+	at := now + int64(d.Delay+req.Ahead)
 	switch {
 	case req.Peek:
 	case d.Allowed:
@@ -98,7 +98,7 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingw
 	}
 	for i := range statuses {
 		statuses[i].RetryAfter = 0
-		take(&statuses[i], granted(req, i, units), wait, id)
+		take(&statuses[i], granted(req, i, units), wait+req.Ahead, id)
 	}
 	*d = slidingwindow.NewDecision(0, statuses...)
 	d.Delay = wait

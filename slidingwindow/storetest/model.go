@@ -81,7 +81,7 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		if units[i] == 0 {
 			continue
 		}
-		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait), limit.Window, units[i])
+		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait+req.Ahead), limit.Window, units[i])
 		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
 		if req.Wait {

@@ -67,7 +67,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 		smallest = min(smallest, limit.Max)
 	}
 	var taken []pair
-	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "settle", "settle", "charge", "refund", "refund", "reset", "relimit"}
+	steps := []string{"take", "take", "take", "take", "advance", "advance", "peek", "most", "cost", "cost", "reserve", "reserve", "ahead", "ahead", "settle", "settle", "charge", "refund", "refund", "reset", "relimit"}
 	if ground.back {
 		steps = append(steps, "back")
 	}
@@ -111,6 +111,17 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			want := model.Take(slidingwindow.Request{Key: k, Limits: l.Limits(), Cost: n, Wait: true, MaxWait: maxWait})
 			requireSame(rt, want, got)
 			taken = append(taken, pair{key: k, want: want, got: got})
+		case "ahead":
+			req := slidingwindow.Request{Key: key(), Limits: l.Limits(), Cost: rapid.Int64Range(1, 20).Draw(rt, "units"), AtMost: rapid.Bool().Draw(rt, "at most"), Ahead: clockSteps().Draw(rt, "ahead")}
+			got, err := h.Store.Take(rt.Context(), req)
+			require.NoError(rt, err)
+			want := model.Take(req)
+			requireSame(rt, want, got)
+			if got.Granted > 0 && rapid.Bool().Draw(rt, "is given back") {
+				units := slices.Repeat([]int64{rapid.Int64Range(0, got.Granted).Draw(rt, "units")}, len(limits))
+				require.NoError(rt, h.Store.Settle(rt.Context(), req.Key, got, units))
+				model.Settle(req.Key, want, units)
+			}
 		case "cost":
 			k, cost, costs := key(), slidingwindow.Cost{}, make([]int64, len(limits))
 			for i, limit := range l.Limits() {
