@@ -35,6 +35,8 @@ const (
 	batchSizeRule       = "1 to 10000"
 	batchesInFlightRule = "1 to 1000"
 
+	leaseRule = "1ms or more, such as 50ms, or 0s for none"
+
 	longList = 90 // bytes; a message has a longer one once
 )
 
@@ -81,6 +83,12 @@ func (s *settings) config() *Config {
 	if batches, ok := s.within(keyBatchesInFlight, maxBatchesInFlight, batchesInFlightRule); ok {
 		c.Redis.BatchesInFlight = batches
 	}
+	if lease, ok := s.duration(keyLease, leaseRule); ok {
+		if lease != 0 && lease < time.Millisecond {
+			s.invalid(keyLease, "", leaseRule)
+		}
+		c.Redis.Lease = lease
+	}
 	if lifetime, ok := s.duration(keyLifetime, lifetimeRule); ok {
 		if lifetime < time.Second {
 			s.invalid(keyLifetime, "", lifetimeRule)
@@ -96,7 +104,11 @@ func (s *settings) config() *Config {
 	c.Response = s.response()
 	c.Client = s.client()
 	for _, name := range s.merged.MapKeys(sectionLimits) {
-		c.Limits[name] = s.limit(name)
+		limit := s.limit(name)
+		c.Limits[name] = limit
+		if limit.isLarge() {
+			c.Redis.large = append(c.Redis.large, limit)
+		}
 	}
 	return c
 }

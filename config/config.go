@@ -155,6 +155,12 @@ type Redis struct {
 	// [slidingwindow.RedisConfig]. Defaults to 0, which stands for the default there.
 	BatchesInFlight int
 
+	// Lease is for how long a store of [Redis.Open] takes units of busy keys ahead: 1ms to the shortest
+	// Window of the limits, such as 50ms; see package lease. It is of all limits of the store: to
+	// have it for some, wrap the store for those with lease.New. Defaults to 0: each call is
+	// decided by Redis.
+	Lease time.Duration
+
 	// DisableClientCache switches Redis's client-side caching off, by which refusals that stand
 	// are kept in this process: it is redis.client_cache, reversed, and client_cache=0 in the
 	// URL does the same. Defaults to false.
@@ -186,6 +192,8 @@ type Redis struct {
 	// Logger gets a record when a connection is made, fails or is made again. It is
 	// not loaded. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
+
+	large []Limit // that Open warns of
 }
 
 // InMemory reports whether the URL is memory://: limits are then kept in a

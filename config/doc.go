@@ -27,6 +27,7 @@
 //	redis.instances          REDIS_INSTANCES          1         1 to 1000000, with fallback
 //	redis.batch_size         REDIS_BATCH_SIZE                   1 to 10000; not set, it is as in slidingwindow.RedisConfig
 //	redis.batches_in_flight  REDIS_BATCHES_IN_FLIGHT            1 to 1000; not set, it is as in slidingwindow.RedisConfig
+//	redis.lease              REDIS_LEASE              0s        1ms or more, or 0s for none; see package lease
 //	redis.client_cache       REDIS_CLIENT_CACHE       true      true or false
 //	redis.skip_verify        REDIS_SKIP_VERIFY        false     true or false, with TLS
 //	redis.ca_file            REDIS_CA_FILE                      the path of a PEM file
@@ -45,6 +46,7 @@
 //	client.proxy_header      CLIENT_PROXY_HEADER                X-Forwarded-For, which is the default, or a header that holds one address
 //	limits.<name>.max        LIMITS_<NAME>_MAX                  see slidingwindow.Limit
 //	limits.<name>.window     LIMITS_<NAME>_WINDOW               see slidingwindow.Limit
+//	limits.<name>.resolution LIMITS_<NAME>_RESOLUTION 0s        see slidingwindow.Limit
 //	limits.<name>.by         LIMITS_<NAME>_BY                   see below; "" leaves it to the program
 //	limits.<name>.mode       LIMITS_<NAME>_MODE       enforce   enforce, shadow or off
 //

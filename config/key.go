@@ -23,6 +23,7 @@ const (
 	keyClientCache     = "redis.client_cache"
 	keyBatchSize       = "redis.batch_size"
 	keyBatchesInFlight = "redis.batches_in_flight"
+	keyLease           = "redis.lease"
 
 	keyCAFile           = "redis.ca_file"
 	keyCertFile         = "redis.cert_file"
@@ -46,6 +47,7 @@ const (
 	sectionLimits   = "limits"
 	fieldMax        = "max"
 	fieldWindow     = "window"
+	fieldResolution = "resolution"
 	fieldBy         = "by"
 	fieldMode       = "mode"
 
@@ -57,12 +59,12 @@ const (
 var (
 	plainKeys = []string{
 		keyHost, keyPort, keyURL, keyUsername, keyPassword, keyPrefix, keyTimeout, keyLifetime, keyOnFailure, keyInstances,
-		keyBatchSize, keyBatchesInFlight, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
+		keyBatchSize, keyBatchesInFlight, keyLease, keyClientCache, keySkipVerify, keyCAFile, keyCertFile, keyKeyFile,
 		keySentinelUser, keySentinelPassword, keySentinelTLS,
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,
 		keyIPv6Prefix, keySecret, keyProxies, keyProxyHeader,
 	}
-	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldMode}
+	limitFields = []string{fieldMax, fieldWindow, fieldResolution, fieldBy, fieldMode}
 	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
 
 	// Every name must have a spelling as a variable, and only one: hence no capitals

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/lease"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
@@ -21,7 +22,8 @@ const retryEvery = 250 * time.Millisecond
 type Store struct {
 	*guard.Store
 
-	redis *lateRedis // nil if the limits are kept in memory
+	leased *lease.Store // over the guarded one; nil without leases
+	redis  *lateRedis   // nil if the limits are kept in memory
 }
 
 // Open returns the store that r asks for, guarded by r.OnFailure: one in Redis, over a
@@ -37,7 +39,11 @@ type Store struct {
 // mend is an error in any case, as long as it shows at the start: a wrong password or
 // certificate, a right that the user lacks, a replica in place of its master. So is
 // that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
+//
+// It warns r.Logger of each limit that was loaded with r and whose log can have 100,000 entries for
+// one key, and says how many bytes that is: see [slidingwindow.Limit.LogBytes].
 func (r Redis) Open(ctx context.Context) (*Store, error) {
+	r.warnOfLogs(ctx)
 	if r.InMemory() {
 		guarded, err := guard.New(memory.New(), guard.Config{Logger: r.Logger})
 		if err != nil {
@@ -54,10 +60,48 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened := &Store{Store: guarded, redis: late}
+	if r.Lease != 0 {
+		if opened.leased, err = lease.New(guarded, lease.Config{For: r.Lease}); err != nil {
+			return nil, err
+		}
+	}
 	if err = late.open(ctx); err != nil {
 		return nil, err
 	}
-	return &Store{Store: guarded, redis: late}, nil
+	return opened, nil
+}
+
+// Take implements [slidingwindow.Store].
+func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
+	if s.leased != nil {
+		return s.leased.Take(ctx, req)
+	}
+	return s.Store.Take(ctx, req)
+}
+
+// Settle implements [slidingwindow.Store].
+func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
+	if s.leased != nil {
+		return s.leased.Settle(ctx, key, d, units)
+	}
+	return s.Store.Settle(ctx, key, d, units)
+}
+
+// Reset implements [slidingwindow.Store].
+func (s *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
+	if s.leased != nil {
+		return s.leased.Reset(ctx, key, limits)
+	}
+	return s.Store.Reset(ctx, key, limits)
+}
+
+// CheckLimits implements [slidingwindow.LimitChecker].
+func (s *Store) CheckLimits(limits []slidingwindow.Limit) error {
+	if s.leased != nil {
+		return s.leased.CheckLimits(limits)
+	}
+	return nil
 }
 
 // Available tells whether Redis is asked for decisions, for metrics; see
@@ -85,9 +129,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	return connected.Check(ctx)
 }
 
-// Close ends the connection, after the calls that are under way, and what looks for Redis.
+// Close gives back what is left of leases, and ends the connection, after the calls that are under way, and what looks for Redis.
 // Later calls are answered as in an outage, by OnFailure; with memory:// as before.
 func (s *Store) Close() {
+	if s.leased != nil {
+		_ = s.leased.Close() // what Redis does not take back counts until it has left the window
+	}
 	if s.redis != nil {
 		s.redis.close()
 	}

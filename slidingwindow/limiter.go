@@ -34,7 +34,7 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 	if isNil(store) {
 		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or memory.New", ErrInvalidConfig)
 	}
-	named, err := checkLimits(limits)
+	named, err := checkLimits(store, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (l *Limiter) WithLimits(limits ...Limit) (*Limiter, error) {
 	if l.store == nil {
 		return nil, errNotMade
 	}
-	named, err := checkLimits(limits)
+	named, err := checkLimits(l.store, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func isNil(store Store) bool {
 }
 
 // checkLimits returns a copy of the limits with their names filled in.
-func checkLimits(limits []Limit) ([]Limit, error) {
+func checkLimits(store Store, limits []Limit) ([]Limit, error) {
 	if len(limits) == 0 {
 		return nil, fmt.Errorf("%w: none was given; allowed: one or more, such as PerMinute(100)", ErrInvalidLimit)
 	}
@@ -94,6 +94,11 @@ func checkLimits(limits []Limit) ([]Limit, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if checker, ok := store.(LimitChecker); ok {
+		if err := checker.CheckLimits(named); err != nil {
+			return nil, err
+		}
 	}
 	return named, nil
 }

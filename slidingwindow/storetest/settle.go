@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +75,19 @@ func settleAboveMax(t *testing.T, h Harness) {
 	assert.Equal(t, 0, admitted(t, l, "k", 1))
 	h.Advance(time.Microsecond)
 	assert.Equal(t, 4, admitted(t, l, "k", 5), "once: the window after it is as any other")
+}
+
+// settleAgain is what a decorator does that knows what a call has since it was settled.
+func settleAgain(t *testing.T, h Harness) {
+	l := h.limiter(t, requests, tokens)
+	d := ask(t, h, slidingwindow.Request{Key: "k", Limits: l.Limits(), Costs: []int64{2, 60}})
+	require.NoError(t, h.Store.Settle(t.Context(), "k", d, []int64{2, 45}))
+	for _, more := range [][3]int64{{45, 30, 70}, {45, 10, 70}, {30, 80, 20}, {80, 0, 100}, {80, 7, 100}} {
+		statuses := slices.Clone(d.Statuses())
+		statuses[1].Granted = more[0]
+		require.NoError(t, h.Store.Settle(t.Context(), "k", slidingwindow.NewDecision(0, statuses...), []int64{2, more[1]}))
+		assert.Equal(t, []int64{1, more[2]}, left(t, l, "k"), "%d are now %d", more[0], more[1])
+	}
 }
 
 func settleOfWhatIsGone(t *testing.T, h Harness) {
