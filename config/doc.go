@@ -46,6 +46,7 @@
 //	client.proxy_header      CLIENT_PROXY_HEADER                X-Forwarded-For, which is the default, or a header that holds one address
 //	limits.<name>.max        LIMITS_<NAME>_MAX                  see slidingwindow.Limit
 //	limits.<name>.window     LIMITS_<NAME>_WINDOW               see slidingwindow.Limit
+//	limits.<name>.resolution LIMITS_<NAME>_RESOLUTION 0s        see slidingwindow.Limit
 //	limits.<name>.by         LIMITS_<NAME>_BY                   see below; "" leaves it to the program
 //	limits.<name>.mode       LIMITS_<NAME>_MODE       enforce   enforce, shadow or off
 //

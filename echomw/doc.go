@@ -104,7 +104,7 @@
 // Echo.IPExtractor to echo.ExtractIPFromXFFHeader or echo.ExtractIPFromRealIPHeader
 // with the proxies that are to be trusted. Only then is a header believed, and only
 // as far as that extractor does. This package never calls [echo.Context].RealIP, which
-// believes anybody's headers while no extractor is set.
+// believed anybody's headers while no extractor was set, until Echo v4.16.3.
 //
 // Some proxies write the port too ("198.51.100.7:4711"). To Echo's extractors that is
 // no address, and they return the proxy's: one key for all clients. Write an extractor

@@ -25,8 +25,9 @@ type Store interface {
 	// take the place of its Granted, at the same time; nil gives all back. They may be more than
 	// Max. It does nothing to a limit without a Receipt, or with as many units as before, nor where
 	// the call's units are no longer there, because they were settled before, have left the
-	// window, or were reset. A decorator may settle again what was settled, with a Decision whose
-	// Granted is what the call has since. d is a Decision of this store, or one of another store with receipts
+	// window, or were reset; but with a Limit.Resolution a second time may take the units of other
+	// calls. A decorator may settle again what was settled, with a Decision whose Granted is what the
+	// call has since. d is a Decision of this store, or one of another store with receipts
 	// that this one does not know. A place ahead of the clock (d.Delay) must not be
 	// settled twice by one call of Settle: it may be another's by then.
 	Settle(ctx context.Context, key string, d Decision, units []int64) error

@@ -19,12 +19,14 @@ type memoryLog struct {
 	till int64 // a later hit sets keep and till anew
 }
 
-// entry is what one call took.
+// entry is what one call took, or those of one Resolution.
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone
+	id  int64 // of this entry alone: negative if calls share it; or none
 }
+
+const none = 0 // no entry's id
 
 // view is what a log says at some time.
 type view struct {
@@ -76,6 +78,24 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
+// shared is the id of the entry of that time that calls share, or none.
+func (l *memoryLog) shared(at int64) int64 {
+	if i := l.find(at); i >= 0 {
+		return l.entry(i).id
+	}
+	return none
+}
+
+// find returns the entry of that time that calls share, or -1.
+func (l *memoryLog) find(at int64) int {
+	for i := l.size() - 1; i >= 0 && l.at(i) >= at; i-- {
+		if e := l.entry(i); e.at == at && e.id < 0 {
+			return i
+		}
+	}
+	return -1
+}
+
 // size is how many entries there are.
 func (l *memoryLog) size() int {
 	if l == nil {
@@ -84,7 +104,8 @@ func (l *memoryLog) size() int {
 	return l.len
 }
 
-// add logs units that are used at some time, now or later. A call of the longest window that is in use forgets what has left it: a
+// add logs units that are used at some time, now or later; with a negative id in the entry of that
+// time that calls share. A call of the longest window that is in use forgets what has left it: a
 // shorter one must not, as the longer still counts it.
 func (l *memoryLog) add(now, at, window, units, id int64) {
 	anew := window > l.keep || at > l.till
@@ -103,6 +124,12 @@ func (l *memoryLog) add(now, at, window, units, id int64) {
 		l.resize(size / 2) // of a burst long gone; once a window, as a short pause is none
 	}
 	l.rebase()
+	if shared := l.find(at); id < 0 && shared >= 0 {
+		for i := shared; i < l.len; i++ {
+			l.entry(i).sum += units
+		}
+		return
+	}
 	i := l.len
 	l.len++
 	for ; i > 0 && l.at(i-1) > at; i-- {
@@ -123,21 +150,27 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// settle gives the entry of that id other units than those that were taken, or takes it out if they
-// are 0, and tells whether they are fewer. It does nothing if others are there: they were settled.
+// settle gives a call other units in the entry of that id, and tells whether they are fewer than the
+// call took. An entry without units is taken out. It does nothing if the entry has not what the call
+// took, because that was settled before; one that calls share may have more.
 func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
 		i--
 	}
-	if i < 0 || l.entry(i).sum-l.sumBefore(i) != taken {
+	if i < 0 {
 		return false
 	}
-	if units == 0 {
+	had := l.entry(i).sum - l.sumBefore(i)
+	if had < taken || id > 0 && had != taken {
+		return false
+	}
+	empty := had-taken+units == 0
+	if empty {
 		l.len--
 	}
 	for ; i < l.len; i++ {
-		if units == 0 {
+		if empty {
 			*l.entry(i) = *l.entry(i + 1)
 		}
 		l.entry(i).sum += units - taken
