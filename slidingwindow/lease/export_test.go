@@ -14,7 +14,7 @@ func NewOnClock(store slidingwindow.Store, config Config, clock func() time.Time
 	}
 	made := clock()
 	s.now = func() int64 { return int64(clock().Sub(made)) }
-	s.timer = time.NewTimer(time.Hour) // which sweeps nothing, and is asked for nothing sooner
+	s.sweeps.timer = time.NewTimer(time.Hour) // which sweeps nothing, and is asked for nothing sooner
 	return s, nil
 }
 

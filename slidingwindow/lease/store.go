@@ -32,7 +32,7 @@ type Store struct {
 
 	closed atomic.Bool
 	work   sync.WaitGroup // what goes on in the background
-	sweeper
+	sweeps sweeper
 }
 
 var (

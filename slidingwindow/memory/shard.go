@@ -125,7 +125,7 @@ func (subj *subject) receipt(limit *slidingwindow.Limit, at, now, id int64) int6
 	if limit.Resolution == 0 {
 		return id
 	}
-	if shared := subj.find(limit.Name, now).shared(at); shared != 0 {
+	if shared := subj.find(limit.Name, now).shared(at); shared != none {
 		return shared
 	}
 	return -id
