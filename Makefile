@@ -31,7 +31,7 @@ in-each-module = set -e; for module in $(MODULES); do (set -x; cd $$module; $(1)
 
 .PHONY: help
 help: ## list these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # The programs are built and then run by themselves, not by "go run", which passes no
 # signal on: Ctrl-C and kill must reach them, so that nothing stays behind.
@@ -56,6 +56,17 @@ test: ## run every test, also on a real Redis, with the race detector
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
+
+# An int has 32 bits there. Most kernels of amd64 run its programs; where this one does not,
+# the tests are built all the same.
+.PHONY: test-386
+test-386: ## vet everything for GOARCH=386, and test what users import
+	@$(INSTALL) redis || true
+	@$(call in-each-module,GOARCH=386 $(GO) vet ./...)
+	@export GOARCH=386; \
+	if $(GO) test -run '^$$' ./internal/subprocess >/dev/null 2>&1; then exec=; \
+	else exec="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
+	set -x; $(GO) test $$exec -count=1 ./slidingwindow/... ./echomw/... ./config/...
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
@@ -110,6 +121,7 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow/... ./echomw
+	$(GO) test -C echomw/echov5 -run '^$$' -bench . -benchmem .
 
 .PHONY: fmt
 fmt: ## format the code
@@ -129,6 +141,12 @@ lint-all: ## check with everything in .golangci.yml; builds golangci-lint first
 .PHONY: vuln
 vuln: ## look for known vulnerabilities with govulncheck; needs vuln.go.dev or GOVULNDB
 	@$(call in-each-module,GO="$(GO)" $(CURDIR)/internal/vuln.sh)
+
+.PHONY: outdated
+outdated: ## list the direct dependencies that are behind their newest release
+	@$(call in-each-module,set +x; $(GO) list -e -m -u \
+		-f '{{with .Error}}not known: {{.Err}}{{end}}{{with .Update}}{{$$.Path}} {{$$.Version}} -> {{.Version}}{{end}}' \
+		$$($(GO) list -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}{{end}}' all) | sed '/^$$/d')
 
 .PHONY: tidy-check
 tidy-check: ## check that go.mod and go.sum are as go mod tidy leaves them

@@ -22,7 +22,7 @@ func TestBadInput(t *testing.T) {
 		units    = "allowed: 0 to 999999999999999 units"
 		name     = "allowed: 1 to 64 lower-case letters, digits and underscores, not beginning with an underscore"
 		host     = "allowed: a host name or an IP address"
-		formats  = "allowed: draft-11 (or draft-8, draft-9, draft-10, which mean the same), draft-7, draft-6 and legacy, separated by commas; or none alone"
+		formats  = "allowed: draft-6, legacy and one of draft-7 and draft-11 (or draft-8, draft-9, draft-10, which mean the same), separated by commas; or none alone"
 	)
 	rows := []wrong{
 		{yaml: `port: 1e3`, want: `port (config.yaml) is 1000.0: ` + port},

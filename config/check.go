@@ -96,7 +96,11 @@ func (s *settings) config() *Config {
 	c.Response = s.response()
 	c.Client = s.client()
 	for _, name := range s.merged.MapKeys(sectionLimits) {
-		c.Limits[name] = s.limit(name)
+		limit := s.limit(name)
+		c.Limits[name] = limit
+		if limit.isLarge() {
+			c.Redis.large = append(c.Redis.large, limit)
+		}
 	}
 	return c
 }

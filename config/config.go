@@ -186,6 +186,8 @@ type Redis struct {
 	// Logger gets a record when a connection is made, fails or is made again. It is
 	// not loaded. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
+
+	large []Limit // that Open warns of
 }
 
 // InMemory reports whether the URL is memory://: limits are then kept in a

@@ -35,7 +35,7 @@
 //	redis.sentinel_username  REDIS_SENTINEL_USERNAME            the name of a user
 //	redis.sentinel_password  REDIS_SENTINEL_PASSWORD            a text
 //	redis.sentinel_tls       REDIS_SENTINEL_TLS                 true or false; not set, it is as for the data nodes
-//	response.headers         RESPONSE_HEADERS         draft-11  draft-11, draft-7, draft-6, legacy, or any of them together; or none
+//	response.headers         RESPONSE_HEADERS         draft-11  draft-6, legacy, and draft-11 or draft-7, or any of them together; or none
 //	response.refused_status  RESPONSE_REFUSED_STATUS  429       400 to 599
 //	response.no_key_status   RESPONSE_NO_KEY_STATUS   403       400 to 599
 //	response.failed_status   RESPONSE_FAILED_STATUS   503       400 to 599
@@ -45,6 +45,7 @@
 //	client.proxy_header      CLIENT_PROXY_HEADER                X-Forwarded-For, which is the default, or a header that holds one address
 //	limits.<name>.max        LIMITS_<NAME>_MAX                  see slidingwindow.Limit
 //	limits.<name>.window     LIMITS_<NAME>_WINDOW               see slidingwindow.Limit
+//	limits.<name>.resolution LIMITS_<NAME>_RESOLUTION 0s        see slidingwindow.Limit
 //	limits.<name>.by         LIMITS_<NAME>_BY                   see below; "" leaves it to the program
 //	limits.<name>.mode       LIMITS_<NAME>_MODE       enforce   enforce, shadow or off
 //

@@ -46,6 +46,7 @@ const (
 	sectionLimits   = "limits"
 	fieldMax        = "max"
 	fieldWindow     = "window"
+	fieldResolution = "resolution"
 	fieldBy         = "by"
 	fieldMode       = "mode"
 
@@ -62,7 +63,7 @@ var (
 		keyHeaders, keyRefusedStatus, keyNoKeyStatus, keyFailedStatus,
 		keyIPv6Prefix, keySecret, keyProxies, keyProxyHeader,
 	}
-	limitFields = []string{fieldMax, fieldWindow, fieldBy, fieldMode}
+	limitFields = []string{fieldMax, fieldWindow, fieldResolution, fieldBy, fieldMode}
 	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
 
 	// Every name must have a spelling as a variable, and only one: hence no capitals

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -23,6 +24,8 @@ type Limit struct {
 	Mode slidingwindow.Mode
 }
 
+const resolutionRule = "0s, or 1ms to the window, of which the window is a multiple, such as 1m"
+
 func (s *settings) limit(name string) Limit {
 	maxKey, windowKey := limitKey(name, fieldMax), limitKey(name, fieldWindow)
 	maxRule, windowRule := limitRules()
@@ -36,15 +39,26 @@ func (s *settings) limit(name string) Limit {
 	if units, ok := s.integer(maxKey, maxRule); ok {
 		limit.Max = units
 	}
-	if window, ok := s.duration(windowKey, windowRule); ok {
+	window, ok := s.duration(windowKey, windowRule)
+	if ok {
 		limit.Window = window
 	}
+	resolutionKey := limitKey(name, fieldResolution)
+	if resolution, given := s.duration(resolutionKey, resolutionRule); given && ok {
+		limit.Resolution = resolution
+	}
 	for _, fault := range limitFaults(limit) {
-		if fault.Field == "Window" {
+		switch fault.Field {
+		case "Max":
+			s.invalid(maxKey, "", fault.Allowed)
+		case "Window":
 			s.invalid(windowKey, "", fault.Allowed+", such as 15m")
-			continue
+			ok = false
+		case "Resolution":
+			if ok {
+				s.invalid(resolutionKey, "", fault.Allowed)
+			}
 		}
-		s.invalid(maxKey, "", fault.Allowed)
 	}
 	return Limit{Limit: limit, By: s.by(limitKey(name, fieldBy)), Mode: s.mode(limitKey(name, fieldMode))}
 }
@@ -56,6 +70,22 @@ func (s *settings) mode(key string) (mode slidingwindow.Mode) {
 		s.invalid(key, "", allowed)
 	}
 	return mode
+}
+
+// manyEntries is from how many entries of a key's log on Open warns.
+const manyEntries = 100_000
+
+func (l *Limit) isLarge() bool {
+	return l.LogBytes() >= slidingwindow.Limit{Max: manyEntries}.LogBytes()
+}
+
+// warnOfLogs tells of the limits whose logs can become large.
+func (r Redis) warnOfLogs(ctx context.Context) {
+	for _, limit := range r.large {
+		r.logger().WarnContext(ctx, "the log of a limit can take much memory for each key; a resolution bounds it",
+			"limit", limit.Name, "max", limit.Max, "window", limit.Window, "resolution", limit.Resolution, "bytes_per_key", limit.LogBytes(),
+			"set", variableOf(limitKey(limit.Name, fieldResolution)))
+	}
 }
 
 // limitFaults are the faults that slidingwindow finds, which makes the rules there

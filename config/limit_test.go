@@ -96,9 +96,19 @@ func everyFault(key, value, faults, rule string) string {
 	return strings.Join(lines, "\n")
 }
 
+func TestLimitResolution(t *testing.T) {
+	inFiles(t, map[string]string{"config.yaml": "limits: {api: {max: 1, window: 1h, resolution: 1m}, login: {max: 1, window: 1h}}"})
+	c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env("LIMITS_LOGIN_RESOLUTION=30s"), Defaults: map[string]any{"limits.api.resolution": "30m"}})
+	require.NoError(t, err)
+	assert.Equal(t, time.Minute, c.Limits["api"].Resolution)
+	assert.Equal(t, 30*time.Second, c.Limits["login"].Resolution)
+}
+
 func TestLimitRefuses(t *testing.T) {
 	const (
-		rule    = "; allowed: ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+		rule       = "; allowed: ip, ip:header:<name>, route, pattern, header:<name>, cookie:<name>, query:<name>, param:<name> and form:<name>, joined with +, each with or without hashed: before it"
+		resolution = "limits.api.resolution (LIMITS_API_RESOLUTION in the environment) is "
+
 		by      = "limits.api.by (LIMITS_API_BY in the environment) is "
 		mode    = "limits.api.mode (LIMITS_API_MODE in the environment) is "
 		inYAML  = "limits: {api: {max: 1, window: 1s, "
@@ -147,6 +157,14 @@ func TestLimitRefuses(t *testing.T) {
 		"hashed, no secret":   {env: whole("LIMITS_API_BY=hashed:route + hashed:query:a + ip"), want: by + `"hashed:route + hashed:query:a + ip"` + noKey},
 		"hashed, YAML":        {env: []string{"CLIENT_KEY_SECRET="}, yaml: inYAML + "by: hashed:ip}}\nclient: {key_secret: ''}", want: `limits.api.by (config.yaml) is "hashed:ip"` + noKey},
 		"hashed, bad secret":  {env: whole("LIMITS_API_BY=hashed:ip", "CLIENT_KEY_SECRET=s3cret"), want: "client.key_secret (CLIENT_KEY_SECRET in the environment), not shown as it is a secret: it has a length of 6; allowed: a text of 16 bytes or more"},
+		"resolution over":     {env: whole("LIMITS_API_RESOLUTION=2s"), want: resolution + `"2s"; allowed: 0s, or 1ms to the Window of 1s`},
+		"resolution short":    {env: whole("LIMITS_API_RESOLUTION=1us"), want: resolution + `"1us"; allowed: 0s, or 1ms to the Window of 1s`},
+		"resolution below 0":  {env: whole("LIMITS_API_RESOLUTION=-1ms"), want: resolution + `"-1ms"; allowed: 0s, or 1ms to the Window of 1s`},
+		"resolution uneven":   {env: whole("LIMITS_API_RESOLUTION=300ms"), want: resolution + `"300ms"; allowed: a duration that the Window of 1s is a multiple of`},
+		"resolution unit":     {env: whole("LIMITS_API_RESOLUTION=1"), want: resolution + `"1": a duration needs a unit; allowed: 0s, or 1ms to the window, of which the window is a multiple, such as 1m`},
+		"resolution alone":    {yaml: "limits: {api: {resolution: 1s}}", want: needAll},
+		"resolution typo":     {env: whole("LIMITS_API_RESOLUTON=1s"), want: `LIMITS_API_RESOLUTON in the environment is not a known variable; did you mean LIMITS_API_RESOLUTION?`},
+		"window for it":       {env: []string{"LIMITS_API_MAX=1", "LIMITS_API_WINDOW=0s", "LIMITS_API_RESOLUTION=1s"}, want: `limits.api.window (LIMITS_API_WINDOW in the environment) is "0s"; allowed: 1ms to 87600h, such as 15m`},
 		"hashed, broken file": {env: whole("LIMITS_API_BY=hashed:ip"), yaml: "a: b: c", want: "config.yaml is not valid YAML: mapping values are not allowed in this context"},
 		"by is a URL":         {env: whole("LIMITS_API_BY=redis://:a+s3cret+b@h"), want: strings.Replace(strings.Repeat("\n"+by+`"xxxxx@h": a part is not known; `+above, 3)[1:], "; "+above, rule, 1)},
 	}

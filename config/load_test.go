@@ -18,10 +18,10 @@ import (
 // known ends the error for a key that resembles none.
 const known = "allowed: host, port, redis.url, redis.username, redis.password, redis.prefix, redis.timeout, redis.connection_lifetime, redis.on_failure, redis.instances, redis.batch_size, redis.batches_in_flight, redis.client_cache, redis.skip_verify, " +
 	"redis.ca_file, redis.cert_file, redis.key_file, redis.sentinel_username, redis.sentinel_password, redis.sentinel_tls, response.headers, response.refused_status, response.no_key_status, response.failed_status, " +
-	"client.ipv6_prefix, client.key_secret, client.trusted_proxies, client.proxy_header, limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.mode"
+	"client.ipv6_prefix, client.key_secret, client.trusted_proxies, client.proxy_header, limits.<name>.max, limits.<name>.window, limits.<name>.resolution, limits.<name>.by and limits.<name>.mode"
 
 // variables ends the error for a variable that is one of a limit but for its name.
-const variables = "is not a known variable; allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_MODE, with a name of capital letters, digits and underscores"
+const variables = "is not a known variable; allowed: LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_RESOLUTION, LIMITS_<NAME>_BY and LIMITS_<NAME>_MODE, with a name of capital letters, digits and underscores"
 
 // above stands for a list that an earlier line of the error has.
 const above = "allowed: what is listed above"
@@ -246,9 +246,9 @@ func TestLoadRefuses(t *testing.T) {
 		"url as key":         {yaml: "redis:\n  redis://:pw@h:", want: `xxxxx@h in config.yaml is not a known key; ` + known},
 		"redis not section":  {yaml: "redis: redis://:pw@h", want: `redis in config.yaml is not a section; allowed: keys indented below it`},
 		"limits list":        {yaml: "limits: [1]", want: `limits in config.yaml is not a section; allowed: keys indented below it`},
-		"limit null":         {yaml: "limits: {api: }", want: `limits.api in config.yaml is not a section; allowed: max, window, by and mode, indented below it`},
-		"limit number":       {yaml: "limits: {api: 100}", want: `limits.api in config.yaml is not a section; allowed: max, window, by and mode, indented below it`},
-		"limit empty":        {yaml: "limits: {api: {}}", want: `limits.api in config.yaml is not a section; allowed: max, window, by and mode, indented below it`},
+		"limit null":         {yaml: "limits: {api: }", want: `limits.api in config.yaml is not a section; allowed: max, window, resolution, by and mode, indented below it`},
+		"limit number":       {yaml: "limits: {api: 100}", want: `limits.api in config.yaml is not a section; allowed: max, window, resolution, by and mode, indented below it`},
+		"limit empty":        {yaml: "limits: {api: {}}", want: `limits.api in config.yaml is not a section; allowed: max, window, resolution, by and mode, indented below it`},
 		"field section":      {yaml: "limits: {api: {max: {1: 2}, window: 1s}}", want: `limits.api.max (config.yaml) is a section: a whole number is needed; ` + maxRule},
 		"yaml syntax":        {yaml: "port: 80\nredis: a: b", want: `config.yaml is not valid YAML: line 2: mapping values are not allowed in this context`},
 		"yaml scalar":        {yaml: "redis://:pw@host", want: "config.yaml is not valid YAML: unmarshal errors: line 1: cannot unmarshal !!str (not shown) into map[string]interface {}"},

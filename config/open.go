@@ -37,7 +37,11 @@ type Store struct {
 // mend is an error in any case, as long as it shows at the start: a wrong password or
 // certificate, a right that the user lacks, a replica in place of its master. So is
 // that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
+//
+// It warns r.Logger of each limit that was loaded with r and whose log can have 100,000 entries for
+// one key, and says how many bytes that is: see [slidingwindow.Limit.LogBytes].
 func (r Redis) Open(ctx context.Context) (*Store, error) {
+	r.warnOfLogs(ctx)
 	if r.InMemory() {
 		guarded, err := guard.New(memory.New(), guard.Config{Logger: r.Logger})
 		if err != nil {

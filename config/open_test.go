@@ -47,6 +47,24 @@ func TestOpenInMemory(t *testing.T) {
 	assert.Equal(t, slidingwindow.ReasonAllowed, d.Reason)
 }
 
+func TestOpenWarnsOfLargeLogs(t *testing.T) {
+	t.Parallel()
+	redis, logged := redisOf(t, "REDIS_URL=memory://",
+		"LIMITS_SMALL_MAX=99999", "LIMITS_SMALL_WINDOW=24h",
+		"LIMITS_LARGE_MAX=100000", "LIMITS_LARGE_WINDOW=24h",
+		"LIMITS_FINE_MAX=100000000", "LIMITS_FINE_WINDOW=24h", "LIMITS_FINE_RESOLUTION=15m",
+		"LIMITS_MEAGER_MAX=100000000", "LIMITS_MEAGER_WINDOW=24h", "LIMITS_MEAGER_RESOLUTION=1ms")
+	store, err := redis.Open(t.Context())
+	require.NoError(t, err)
+	defer store.Close()
+	text := logged.out.String()
+	for name, warned := range map[string]bool{"small": false, "large": true, "fine": false, "meager": true} {
+		assert.Equal(t, warned, strings.Contains(text, `"limit":"`+name+`"`), "%s: %s", name, text)
+	}
+	assert.Contains(t, text, `"max":100000,`)
+	assert.Contains(t, text, `"bytes_per_key":16000512,"set":"LIMITS_LARGE_RESOLUTION"`)
+}
+
 // A refund would get lost between two guards.
 func TestAStoreIsNotGuardedAgain(t *testing.T) {
 	t.Parallel()

@@ -15,15 +15,16 @@ const (
 	maxFailure = 599
 
 	statusRule  = "400 to 599"
-	headersRule = "draft-11 (or draft-8, draft-9, draft-10, which mean the same), draft-7, draft-6 and legacy, separated by commas; or none alone"
+	headersRule = "draft-6, legacy and one of draft-7 and draft-11 (or draft-8, draft-9, draft-10, which mean the same), separated by commas; or none alone"
 
 	formatDraft11 = "draft-11"
+	formatDraft7  = "draft-7"
 	formatNone    = "none"
 )
 
 var (
 	// In the order of the canonical form.
-	formats = []string{formatDraft11, "draft-7", "draft-6", "legacy", formatNone}
+	formats = []string{formatDraft11, formatDraft7, "draft-6", "legacy", formatNone}
 
 	// Drafts that have the headers of draft-11.
 	sameAsDraft11 = []string{"draft-8", "draft-9", "draft-10"}
@@ -32,8 +33,8 @@ var (
 // Response says what a program answers, for echomw.Config.
 type Response struct {
 	// Headers are the formats of the headers that tell a client its quota, separated by
-	// a comma and a space and in the order "draft-11, draft-7, draft-6, legacy"; or
-	// "none". The drafts are those of draft-ietf-httpapi-ratelimit-headers, "legacy"
+	// a comma and a space and in the order draft-11, draft-7, draft-6, legacy; or
+	// "none". Draft-11 and draft-7 exclude each other. The drafts are those of draft-ietf-httpapi-ratelimit-headers, "legacy"
 	// is X-RateLimit-*. For echomw.ParseHeaders. Defaults to "draft-11".
 	Headers string
 
@@ -100,6 +101,8 @@ func (s *settings) headers() string {
 		s.invalid(keyHeaders, "it is empty", headersRule)
 	case chosen[formatNone] && len(chosen) > 1:
 		s.invalid(keyHeaders, "none does not go with another format", headersRule)
+	case chosen[formatDraft11] && chosen[formatDraft7]:
+		s.invalid(keyHeaders, "draft-11 does not go with draft-7", headersRule)
 	}
 	canonical := slices.DeleteFunc(slices.Clone(formats), func(name string) bool { return !chosen[name] })
 	return strings.Join(canonical, ", ")

@@ -60,7 +60,7 @@ func TestResponseHeaders(t *testing.T) {
 		" legacy ,\tdraft-9":                "draft-11, legacy",
 		"draft-8,draft-9,draft-10,draft-11": "draft-11",
 		"legacy,legacy":                     "legacy",
-		"legacy,draft-6,draft-7,draft-11":   "draft-11, draft-7, draft-6, legacy",
+		"legacy,draft-6,draft-11":           "draft-11, draft-6, legacy",
 	} {
 		c, err := config.Load(config.Sources{Environ: env("RESPONSE_HEADERS=" + given)})
 		require.NoError(t, err, "%q", given)
@@ -77,7 +77,7 @@ func TestResponseHeadersAsYAML(t *testing.T) {
 		"\n    - none":                "none",
 		"draft-7, draft-6":            "draft-7, draft-6",
 		`"legacy"`:                    "legacy",
-		"[draft-11, 'draft-7'] # two": "draft-11, draft-7",
+		"[draft-11, 'draft-6'] # two": "draft-11, draft-6",
 	} {
 		inFiles(t, map[string]string{"config.yaml": "response:\n  headers: " + given})
 		c, err := config.Load(config.Sources{YAML: "config.yaml", Environ: env(), Defaults: map[string]any{"response.headers": "draft-6"}})
@@ -88,7 +88,7 @@ func TestResponseHeadersAsYAML(t *testing.T) {
 
 func TestResponseRefuses(t *testing.T) {
 	const (
-		rule   = "; allowed: draft-11 (or draft-8, draft-9, draft-10, which mean the same), draft-7, draft-6 and legacy, separated by commas; or none alone"
+		rule   = "; allowed: draft-6, legacy and one of draft-7 and draft-11 (or draft-8, draft-9, draft-10, which mean the same), separated by commas; or none alone"
 		inEnv  = "response.headers (RESPONSE_HEADERS in the environment) is "
 		inYAML = "response.headers (config.yaml) is "
 		status = "; allowed: 400 to 599"
@@ -104,6 +104,7 @@ func TestResponseRefuses(t *testing.T) {
 		"formats end":       {env: []string{"RESPONSE_HEADERS=legacy,"}, want: inEnv + `"legacy,": format 2 is empty` + rule},
 		"formats empty":     {yaml: `response: {headers: ""}`, want: inYAML + `"": format 1 is empty` + rule},
 		"none and another":  {dotEnv: "RESPONSE_HEADERS=none,draft-7", want: `response.headers (RESPONSE_HEADERS in test.env) is "none,draft-7": none does not go with another format` + rule},
+		"two drafts":        {env: []string{"RESPONSE_HEADERS=draft-7,draft-9"}, want: inEnv + `"draft-7,draft-9": draft-11 does not go with draft-7` + rule},
 		"list empty":        {yaml: "response: {headers: []}", want: inYAML + "a list: it is empty" + rule},
 		"list of none":      {yaml: "response: {headers: [legacy, none]}", want: inYAML + "a list: none does not go with another format" + rule},
 		"list with format":  {yaml: "response: {headers: [legacy, draft-x]}", want: inYAML + `a list: "draft-x" is not a format` + rule},

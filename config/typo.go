@@ -31,7 +31,7 @@ func (s *settings) judgeVariables() {
 	}
 }
 
-const limitVariables = "LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_BY and LIMITS_<NAME>_MODE, with a name of capital letters, digits and underscores"
+const limitVariables = "LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_RESOLUTION, LIMITS_<NAME>_BY and LIMITS_<NAME>_MODE, with a name of capital letters, digits and underscores"
 
 // nearVariable returns the variable of ours that the given one was likely meant for, or "".
 func nearVariable(variable string, ours []string) string {
@@ -118,7 +118,7 @@ func (s *settings) suggestion(key string) string {
 	if nearest != "" {
 		return "did you mean " + nearest + "?"
 	}
-	return "allowed: " + s.once(strings.Join(plainKeys, ", ")+", limits.<name>.max, limits.<name>.window, limits.<name>.by and limits.<name>.mode")
+	return "allowed: " + s.once(strings.Join(plainKeys, ", ")+", limits.<name>.max, limits.<name>.window, limits.<name>.resolution, limits.<name>.by and limits.<name>.mode")
 }
 
 // editDistance counts the slips that turn a into b: a byte left out, added or replaced, or two

@@ -138,7 +138,7 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 			s.flatten(subsection, key, from, values)
 		case path == sectionLimits:
 			if len(subsection) == 0 {
-				s.problemf("%s in %s is not a section; allowed: max, window, by and mode, indented below it", key, from.source)
+				s.problemf("%s in %s is not a section; allowed: max, window, resolution, by and mode, indented below it", key, from.source)
 				continue
 			}
 			s.flatten(subsection, key, from, values)

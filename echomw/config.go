@@ -1,16 +1,17 @@
 package echomw
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"strconv"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/httplimit"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
+
+// StatusClientLeft is the default of [StatusCodes].Left, and what nginx logs for a client
+// that closed its connection before it was answered. No document defines it.
+const StatusClientLeft = httplimit.StatusClientLeft
 
 // Config has the settings of the middleware. Only Limiter is required.
 type Config struct {
@@ -39,8 +40,19 @@ type Config struct {
 	// With 0 it is passed on unlimited and without headers. One that costs more than a
 	// limit's Max could never be allowed: that is a 400. An error, and a cost below 0, is a
 	// failure like that of a store; an echo.HTTPError of status 400 to 599 keeps its status.
-	// Optional. Defaults to 1 unit.
+	// Optional. Defaults to 1 unit of each limit.
 	Cost func(c echo.Context) (int64, error)
+
+	// Costs is Cost with a number of units for each limit, by its name: 1 of "requests" and
+	// 1,200 of "tokens". A limit that is not named is not asked for any. All of it is taken, or
+	// nothing. An estimate can be replaced by what was used, behind the limiter:
+	//
+	//	d, _ := echomw.FromContext(c)
+	//	key, _ := echomw.KeyFromContext(c)
+	//	err := limiter.Settle(ctx, key, d, slidingwindow.Cost{"requests": 1, "tokens": used})
+	//
+	// At most one of Cost and Costs may be set.
+	Costs func(c echo.Context) (slidingwindow.Cost, error)
 
 	// Limits are the limits of this request, in place of those of Limiter: of the
 	// customer's plan, say. They are valid slidingwindow.Limits with names that differ from
@@ -60,9 +72,9 @@ type Config struct {
 	// sent counts, here and with SkipSuccessful, because the client may have got all it
 	// wanted. While a request is served it counts, so many at a time may still reach the
 	// limit, and the headers of the response count it too. Who can make requests fail at will
-	// is not limited at all. A handler that hijacks the connection must set
-	// Response().Committed, and so must middleware that answers past c.Response(), as
-	// Echo's Timeout does: use ContextTimeout.
+	// is not limited at all. A handler that hijacks the connection must set Committed of the
+	// echo.Response, and so must middleware that answers past c.Response(), as a
+	// http.TimeoutHandler does: use Echo's ContextTimeout.
 	//
 	// The refund is one more round trip to the store, which ends before a response that
 	// net/http still holds back is sent.
@@ -92,6 +104,13 @@ type Config struct {
 	// Optional. Defaults to HeadersDraft11.
 	Headers Headers
 
+	// Units says what a limit counts, by its name, where that is not requests: "content-bytes",
+	// "concurrent-requests", or a word of your own such as "tokens". RateLimit-Policy tells it in
+	// draft-11 ("tokens";q=100000;qu="tokens";w=60); the other formats have no place for it. A
+	// unit has 1 to 64 letters, digits, "-", "_" and ".".
+	// Optional. Defaults to requests for every limit.
+	Units map[string]string
+
 	// Status has the statuses of refusals and failures.
 	// Optional. Defaults to 429, 403, 503 and 499.
 	Status StatusCodes
@@ -100,11 +119,11 @@ type Config struct {
 	// MessageFunc that makes one. A slice of bytes is refused, because JSON writes it in
 	// base64: make JSON that you have as text a json.RawMessage.
 	//
-	//	Message: echo.Map{"success": false, "message": "Too many requests, please try again later."}
+	//	Message: map[string]any{"success": false, "message": "Too many requests, please try again later."}
 	//
-	// It is the Message of the echo.HTTPError that is returned, so what is written is up
-	// to Echo's HTTPErrorHandler; the default one sends a string as {"message": "..."}. All
-	// refusals share the value, so nothing may change it.
+	// It is in the error that is returned, so what is written is up to Echo's HTTPErrorHandler;
+	// the default one sends a string as {"message": "..."}. All refusals share the value, so
+	// nothing may change it.
 	//
 	// Optional. Defaults to an application/problem+json (RFC 9457) of the type
 	// quota-exceeded, which is the Content-Type where this document is the body.
@@ -126,8 +145,8 @@ type Config struct {
 	// empty 200 is never sent.
 	//
 	// It must write through c: with c.JSON, c.String and the like, or to c.Response().
-	// Echo does not see what goes to c.Response().Writer, or to a connection that was
-	// hijacked, and the refusal would be written after it: set c.Response().Committed then.
+	// Echo does not see what goes past that, or to a connection that was hijacked, and the
+	// refusal would be written after it: set Committed of the echo.Response then.
 	// Optional. Defaults to Status.Refused with Message.
 	RefusalHandler func(c echo.Context, d slidingwindow.Decision) error
 
@@ -176,89 +195,22 @@ type StatusCodes struct {
 	// Failed is the status if no decision could be made. Defaults to 503.
 	Failed int
 
-	// Left is the status if the Keyer, Cost, Limits or a Store of your own gave up because
+	// Left is the status if the Keyer, Cost, Costs, Limits or a Store of your own gave up because
 	// the client has left, for logs and metrics: it is not read by anybody. Defaults to 499
 	// (StatusClientLeft).
 	Left int
 }
 
+// MessageFunc makes the body of one refusal, as a [Config].Message that is the same for
+// none. What it returns must be what a Message may be; nil stands for the default body,
+// and so does what cannot be sent, after a warning in the log. d is the refusal.
+type MessageFunc func(c echo.Context, d slidingwindow.Decision) any
+
 // DefaultConfig has the default settings, to copy and complete with a Limiter. It is
 // only a convenience: changing it changes no default.
-var DefaultConfig = Config{}.withDefaults()
-
-func (config Config) withDefaults() Config {
-	if config.Skipper == nil {
-		config.Skipper = func(echo.Context) bool { return false }
-	}
-	if config.Key == nil {
-		config.Key = KeyByIP(DefaultIPv6Prefix)
-	}
-	if config.Headers == 0 {
-		config.Headers = HeadersDraft11
-	}
-	for _, status := range []struct {
-		code      *int
-		byDefault int
-	}{
-		{&config.Status.Refused, http.StatusTooManyRequests},
-		{&config.Status.NoKey, http.StatusForbidden},
-		{&config.Status.Failed, http.StatusServiceUnavailable},
-		{&config.Status.Left, StatusClientLeft},
-	} {
-		if *status.code == 0 {
-			*status.code = status.byDefault
-		}
-	}
-	return config
-}
-
-// validate reports all faults.
-func (config Config) validate() error {
-	const allowedLimiter = "a limiter from slidingwindow.New"
-	var errs []error
-	fault := func(field, given, allowed string) {
-		errs = append(errs, &ConfigError{Field: field, Given: given, Allowed: allowed})
-	}
-	switch {
-	case config.Limiter == nil:
-		fault("Config.Limiter", "nil", allowedLimiter)
-	case len(config.Limiter.Limits()) == 0:
-		fault("Config.Limiter", "one without limits", allowedLimiter)
-	}
-	errs = append(errs, faultsOf(config.Key)...)
-	if text := config.Headers.fault(); text != "" {
-		fault("Config.Headers", strconv.Quote(config.Headers.String())+", which "+text, allowedHeaders)
-	}
-	for _, status := range []struct {
-		field string
-		code  int
-	}{
-		{"Refused", config.Status.Refused}, {"NoKey", config.Status.NoKey}, {"Failed", config.Status.Failed},
-		{"Left", config.Status.Left},
-	} {
-		if !isFailureStatus(status.code) {
-			fault("Config.Status."+status.field, strconv.Itoa(status.code), "400 to 599 (0 stands for the default)")
-		}
-	}
-	if config.DrainRefused < 0 {
-		fault("Config.DrainRefused", strconv.FormatInt(config.DrainRefused, 10), "0 or more bytes")
-	}
-	rules := 0
-	for _, set := range []bool{config.SkipFailed, config.SkipSuccessful, config.CountIf != nil} {
-		if set {
-			rules++
-		}
-	}
-	if rules > 1 {
-		fault("Config", fmt.Sprintf("with %d of SkipFailed, SkipSuccessful and CountIf", rules), "at most one of them")
-	}
-	switch message, isFunc := config.Message.(MessageFunc); {
-	case isFunc && message == nil:
-		fault("Config.Message", "a MessageFunc that is nil", "nil for the default body, or a function")
-	case !isFunc:
-		if err := messageFault(config.Message); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+var DefaultConfig = Config{
+	Skipper: func(echo.Context) bool { return false },
+	Key:     KeyByIP(DefaultIPv6Prefix),
+	Headers: HeadersDraft11,
+	Status:  StatusCodes(httplimit.StatusCodes{}.OrDefault()),
 }

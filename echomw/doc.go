@@ -3,13 +3,15 @@
 //
 //	e.Use(echomw.RateLimiter(limiter)) // keyed by the address of the peer
 //
+// Package echomw/echov5, a module of its own, is the same for Echo v5.
+//
 // # What happens to a request
 //
 // In this order:
 //
 //  1. The Skipper may pass the request on, unlimited and without any header; so may
 //     SkipPreflight, and a limiter that is off.
-//  2. The Keyer names whom to count the request against, Cost how much it takes, and
+//  2. The Keyer names whom to count the request against, Cost or Costs how much it takes, and
 //     Limits which limits apply.
 //  3. The limiter decides. The deadline of the request's context bounds that, and its
 //     cancellation does not: see A client that leaves. From here on [FromContext] has the
@@ -63,9 +65,9 @@
 //     status, such as 0 or 200, is wrapped in the 403. So is a nil one as text only:
 //     errors.Is would panic on it.
 //   - A cost above the Max of a limit: 400, because no wait makes it fit.
-//   - No decision by the store, or an error of Cost or Limits: Config.Status.Failed, 503, with
+//   - No decision by the store, or an error of Cost, Costs or Limits: Config.Status.Failed, 503, with
 //     the cause wrapped (slidingwindow.ErrStoreUnavailable, [context.DeadlineExceeded], ...).
-//   - The Keyer, Cost, Limits or a Store of your own gave up because the client has left:
+//   - The Keyer, Cost, Costs, Limits or a Store of your own gave up because the client has left:
 //     Config.Status.Left, 499, with the cause wrapped ([context.Canceled]).
 //
 // Each of these gets Cache-Control: no-store, and loses ETag, Expires and
@@ -102,7 +104,7 @@
 // Echo.IPExtractor to echo.ExtractIPFromXFFHeader or echo.ExtractIPFromRealIPHeader
 // with the proxies that are to be trusted. Only then is a header believed, and only
 // as far as that extractor does. This package never calls [echo.Context].RealIP, which
-// believes anybody's headers while no extractor is set.
+// believed anybody's headers while no extractor was set, until Echo v4.16.3.
 //
 // Some proxies write the port too ("198.51.100.7:4711"). To Echo's extractors that is
 // no address, and they return the proxy's: one key for all clients. Write an extractor

@@ -41,5 +41,5 @@ func ExampleParseHeaders() {
 	fmt.Println(err)
 	// Output:
 	// draft-11, legacy <nil>
-	// echomw: invalid configuration: ParseHeaders: a name is "draft-5"; allowed: "draft-11", "draft-7", "draft-6" and "legacy" in any combination, or "none" alone
+	// echomw: invalid configuration: ParseHeaders: a name is "draft-5"; allowed: "draft-6", "legacy" and one of "draft-11" and "draft-7" in any combination, or "none" alone
 }

@@ -189,7 +189,7 @@ func TestALimiterKeepsWhatAnotherOneSendsUpToDate(t *testing.T) {
 func TestFailureTakesBackLaterResetsOfOlderFormats(t *testing.T) {
 	hour := newLimiter(t, newClock(), slidingwindow.Limit{Name: "hour", Max: 3, Window: time.Hour})
 	down := newLimiterOn(t, &stubStore{err: slidingwindow.ErrStoreUnavailable}, api(1))
-	all := echomw.HeadersDraft11 | echomw.HeadersDraft7 | echomw.HeadersDraft6 | echomw.HeadersLegacy
+	all := echomw.HeadersDraft11 | echomw.HeadersDraft6 | echomw.HeadersLegacy
 	rec := get(newEcho(withHeaders(hour, all), withHeaders(down, all)))
 	assert.Equal(t, http.StatusServiceUnavailable, rec.Code)
 	assert.Equal(t, []string{"1"}, rec.Header().Values("Retry-After"))

@@ -86,7 +86,7 @@ func TestNothingOfAKeyIsSentLoggedOrWrapped(t *testing.T) {
 	}
 }
 
-const allHeaders = echomw.HeadersDraft11 | echomw.HeadersDraft7 | echomw.HeadersDraft6 | echomw.HeadersLegacy
+const allHeaders = echomw.HeadersDraft11 | echomw.HeadersDraft6 | echomw.HeadersLegacy
 
 // A name that comes from a database is checked like one of the program.
 func TestNameOfALimitEndsNoHeader(t *testing.T) {

@@ -3,6 +3,7 @@ package echomw_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -130,7 +131,7 @@ func TestKeyByIPPrefix(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, key, got, prefix)
 	}
-	for _, prefix := range []int{-1, 1, 31, 65, 128, 129, 1 << 40} {
+	for _, prefix := range []int{-1, 1, 31, 65, 128, 129, math.MaxInt} {
 		assertFaults(t, echomw.KeyByIP(prefix),
 			fmt.Sprintf("KeyByIP: ipv6Prefix is %d; allowed: 32 to 64 bits (0 stands for the default of 56)", prefix))
 	}

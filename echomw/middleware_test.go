@@ -217,7 +217,7 @@ func TestHTTPErrorThatIsNoFailureBecomesA403(t *testing.T) {
 			require.ErrorIs(t, seen, echomw.ErrNoKey)
 			assert.Equal(t, test.wrapped, errors.Is(seen, test.err))
 			if !test.wrapped {
-				assert.ErrorContains(t, seen, "a nil *echo.HTTPError was returned as an error: ")
+				assert.ErrorContains(t, seen, "a nil pointer was returned as an error: ")
 			}
 			assert.Zero(t, store.calls)
 		})

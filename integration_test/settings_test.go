@@ -146,10 +146,10 @@ func TestConfigAndEchomwTakeTheSameHeaders(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"draft-11", "draft-10", "draft-9", "draft-8", "draft-7", "draft-6", "legacy", "none",
-		"draft-11,draft-7", "draft-11,draft-6", "draft-11,legacy", "draft-7,draft-6", "draft-7,legacy", "draft-6,legacy",
-		"draft-11,draft-7,draft-6", "draft-11,draft-7,legacy", "draft-11,draft-6,legacy", "draft-7,draft-6,legacy", "draft-11,draft-7,draft-6,legacy",
-		"legacy,draft-11", "legacy, draft-6, draft-7, draft-11", "draft-11, legacy", "draft-11 ,legacy", " draft-11", "draft-11 ", "\tlegacy\t", " \t none \t ", "legacy  ,\t draft-7",
-		"legacy,legacy", "none,none", "none , none", "draft-11,draft-11", "draft-8,draft-9", "draft-8,draft-11", "draft-10, draft-9, draft-8", "draft-8,legacy", "legacy,draft-10", "draft-9,draft-6,draft-9", "draft-7,draft-8", "legacy,legacy,legacy",
+		"draft-11,draft-6", "draft-11,legacy", "draft-7,draft-6", "draft-7,legacy", "draft-6,legacy",
+		"draft-11,draft-6,legacy", "draft-7,draft-6,legacy",
+		"legacy,draft-11", "legacy, draft-6, draft-11", "draft-11, legacy", "draft-11 ,legacy", " draft-11", "draft-11 ", "\tlegacy\t", " \t none \t ", "legacy  ,\t draft-7",
+		"legacy,legacy", "none,none", "none , none", "draft-11,draft-11", "draft-8,draft-9", "draft-8,draft-11", "draft-10, draft-9, draft-8", "draft-8,legacy", "legacy,draft-10", "draft-9,draft-6,draft-9", "legacy,legacy,legacy",
 		"draft-6,draft-6", "draft-7,draft-7,draft-6",
 	} {
 		assert.True(t, agreeOnHeaders(t, text), "%q", text)
@@ -157,6 +157,7 @@ func TestConfigAndEchomwTakeTheSameHeaders(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "\t", ",", ",,", " , ", "legacy,", ",legacy", "legacy,,draft-7", "legacy, ,draft-7", "legacy,\t",
 		"none,legacy", "legacy,none", "draft-11,none", "none,draft-8", "none,", "none,none,legacy", "draft-11,draft-7,draft-6,legacy,none",
+		"draft-11,draft-7", "draft-7,draft-8", "draft-11,draft-7,draft-6", "legacy, draft-6, draft-7, draft-11",
 		"Legacy", "LEGACY", "None", "Draft-11", "DRAFT-11", "draft-11,Legacy",
 		"draft", "draft-", "draft-1", "draft-5", "draft-06", "draft-011", "draft-12", "draft-6.0", "draft-11-", "draft-+7", "draft7", "draft_7", "draft 7", "draft--7", "draft-٧",
 		"all", "true", "false", "off", "default", "standard", "x-ratelimit", "rfc9110", "legacy draft-7", "legacy;draft-7", "legacy|draft-7", "legacy+draft-7", "[legacy]", `"legacy"`,

@@ -18,6 +18,11 @@ const (
 	maxWindow = 10 * 365 * 24 * time.Hour
 
 	maxNameBytes = 64
+
+	// What the header of a log and each entry take in Redis 7 at most, as
+	// TestLogBytes measures it.
+	logBytes   = 512
+	entryBytes = 160
 )
 
 // Limit allows Max units in any interval of length Window.
@@ -35,12 +40,26 @@ type Limit struct {
 
 	// Max is how many units are allowed in any Window: 0 to 999,999,999,999,999.
 	// 0 refuses every call. A store keeps one entry for each allowed call of the
-	// last Window, so a log holds at most Max of them.
+	// last Window, so a log holds at most Max of them: with a large Max see Resolution
+	// and [Limit.LogBytes].
 	Max int64
 
 	// Window is how long a unit counts after it was allowed: 1ms to 87600h (ten
 	// years), in whole microseconds.
 	Window time.Duration
+
+	// Resolution is for a large Max: the calls of one Resolution share an entry of the log, which
+	// then has no more than Window / Resolution + 1 of them, whatever Max is. Their units
+	// count until the end of that Resolution and a Window more, so no Window ever
+	// holds more than Max, and a call may be refused early by less than a Resolution.
+	// RetryAfter, ReplenishAfter and the places of Reserve are exact in that log.
+	// It is 0, or 1ms to Window, in whole microseconds, and Window a multiple of it; with up to
+	// 120 of them to a Window a log takes the fewest bytes. Limiters of one Name may have different
+	// ones. Defaults to 0: each call has an entry of its own.
+	//
+	// Refund or settle a Decision on such a limit once: a second time, which does nothing
+	// else, takes the units of other calls in the entry.
+	Resolution time.Duration
 }
 
 // PerSecond returns a Limit of max units in any second, named "<max>-per-1s".
@@ -83,7 +102,28 @@ func (l Limit) Validate() error {
 	case l.Window%time.Microsecond != 0:
 		fault("Window", l.Window.String(), "whole microseconds")
 	}
+	switch r := l.Resolution; {
+	case r == 0:
+	case r < minWindow || r > l.Window:
+		fault("Resolution", r.String(), "0s, or "+formatWindow(minWindow)+" to the Window of "+formatWindow(l.Window))
+	case r%time.Microsecond != 0:
+		fault("Resolution", r.String(), "whole microseconds")
+	case l.Window%r != 0:
+		fault("Resolution", r.String(), "a duration that the Window of "+formatWindow(l.Window)+" is a multiple of")
+	}
 	return errors.Join(errs...)
+}
+
+// LogBytes returns how many bytes of Redis the log of one key can take at most, besides its
+// name. 10 million calls a day can take 1.6 GB without a Resolution, and 16 KB with one of 15
+// minutes. It counts entries of allowed calls only: places of [Limiter.Reserve] ahead of the
+// clock, units taken ahead, and what [Limiter.Charge] counts above Max come on top.
+func (l Limit) LogBytes() int64 {
+	entries := l.Max
+	if l.Resolution > 0 {
+		entries = min(entries, int64(l.Window/l.Resolution)+1)
+	}
+	return logBytes + min(entries, maxUnits)*entryBytes
 }
 
 func (l Limit) withDefaults() Limit {
@@ -97,7 +137,7 @@ func (l Limit) withDefaults() Limit {
 // [ErrInvalidLimit].
 type LimitError struct {
 	Limit   string // the limit's Name, given or default
-	Field   string // "Name", "Max" or "Window"
+	Field   string // "Name", "Max", "Window" or "Resolution"
 	Given   string // the field's value
 	Allowed string // the values that are allowed
 }

@@ -43,6 +43,10 @@ func TestValidLimits(t *testing.T) {
 		{Max: 999_999_999_999_999, Window: 10 * 365 * 24 * time.Hour},
 		{Name: strings.Repeat("~", 64), Max: 1, Window: time.Second},
 		{Name: ` a"\{}:`, Max: 1, Window: time.Second},
+		{Max: 1, Window: time.Hour, Resolution: time.Minute},
+		{Max: 1, Window: time.Hour, Resolution: time.Hour},
+		{Max: 1, Window: time.Second, Resolution: time.Millisecond},
+		{Max: 1, Window: 12500 * time.Microsecond, Resolution: 1250 * time.Microsecond},
 	} {
 		assert.NoError(t, limit.Validate())
 	}
@@ -68,6 +72,11 @@ func TestInvalidLimitsAreToldByField(t *testing.T) {
 		{slidingwindow.Limit{Name: "ключ", Max: 1, Window: second}, []string{`allowed: printable ASCII characters`}},
 		{slidingwindow.Limit{Name: strings.Repeat("n", 65), Max: 1, Window: second}, []string{`is 65 bytes; allowed: at most 64 bytes`}},
 		{slidingwindow.Limit{}, []string{`Window of "0-per-0s" is 0s`}},
+		{slidingwindow.Limit{Name: "x", Max: 1, Window: second, Resolution: second + 1000}, []string{`Resolution of "x" is 1.000001s; allowed: 0s, or 1ms to the Window of 1s`}},
+		{slidingwindow.Limit{Name: "x", Max: 1, Window: second, Resolution: -1}, []string{`Resolution of "x" is -1ns; allowed: 0s, or 1ms to`}},
+		{slidingwindow.Limit{Name: "x", Max: 1, Window: second, Resolution: time.Millisecond - 1000}, []string{`Resolution of "x" is 999µs; allowed: 0s, or 1ms to`}},
+		{slidingwindow.Limit{Name: "x", Max: 1, Window: second, Resolution: time.Millisecond + 1}, []string{`Resolution of "x" is 1.000001ms; allowed: whole microseconds`}},
+		{slidingwindow.Limit{Name: "x", Max: 1, Window: 10 * second, Resolution: 3 * second}, []string{`Resolution of "x" is 3s; allowed: a duration that the Window of 10s is a multiple of`}},
 		{slidingwindow.Limit{Name: "\x00", Max: -5, Window: -5}, []string{"Name", "Max", "Window"}},
 	} {
 		err := test.limit.Validate()
@@ -77,7 +86,7 @@ func TestInvalidLimitsAreToldByField(t *testing.T) {
 		}
 		var limitErr *slidingwindow.LimitError
 		require.ErrorAs(t, err, &limitErr)
-		assert.Contains(t, []string{"Name", "Max", "Window"}, limitErr.Field)
+		assert.Contains(t, []string{"Name", "Max", "Window", "Resolution"}, limitErr.Field)
 
 		_, newErr := slidingwindow.New(newMemoryStore(t, memory.Config{}), slidingwindow.PerMinute(1), test.limit)
 		assert.EqualError(t, newErr, err.Error(), "New says the same")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -128,7 +127,7 @@ type RedisStore struct {
 	take    *script
 	peek    *script
 	settle  *script
-	leave   *script // as settle, of a place ahead of the clock
+	leave   *script // as settle, for what must not be settled twice
 
 	calls  interrupt.Registry // commands that are under way
 	pooled atomic.Int32       // commands of bounded that have a connection of their own
@@ -221,7 +220,8 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
-		// Not one that comes twice: another call may get that place in between.
+		// Not one that comes twice: another call may get a place ahead of the clock in between, and
+		// of an entry that calls share it would take the units of others.
 		leave: newScript(refund, "EVALSHA", false),
 		now:   time.Now,
 	}
@@ -321,30 +321,18 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 	if d.Store != s.name {
 		return fmt.Errorf("%w: Decision.Store is %s; allowed: %q", ErrForeignDecision, quoteShort(d.Store), s.name)
 	}
-	escaped := escapeKey(key)
-	var keys, entries []string
-	for i, status := range d.Statuses() {
-		var anew int64
-		if units != nil {
-			anew = units[i]
-		}
-		if status.Receipt == 0 || anew == status.Granted {
-			continue
-		}
-		keys = append(keys, redisKey(s.prefix, escaped, status.Limit.Name))
-		entries = append(entries, strconv.FormatInt(status.Receipt, 10), entryMember(status.Receipt, status.Granted), strconv.FormatInt(anew, 10))
-	}
-	if len(keys) == 0 {
+	q, again := s.settlement(key, &d, units)
+	if len(q.keys) == 0 {
 		return nil
 	}
 	settle := s.settle
-	if d.Delay > 0 {
+	if !again {
 		settle = s.leave
 	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		return eachIfRefused(len(keys), func(from, to int) error {
-			b := &batch{question: question{keys: keys[from:to], args: entries[3*from : 3*to]}}
+		return eachIfRefused(len(q.keys), func(from, to int) error {
+			b := &batch{question: question{keys: q.keys[from:to], args: q.args[4*from : 4*to]}}
 			settle.exec(ctx, s.client, pooled, []*batch{b})
 			return b.reply.Error()
 		})

@@ -38,12 +38,21 @@ func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	for r.rest = late; len(r.rest) > 0; {
 		c, limit, hit, at := r.int(), r.int(), r.int(), r.int()
 		d := &entries[c].calls[hit].decision
-		d.setReceipt(int(limit), at)
+		d.setReceipt(int(limit), entries[c].limits[limit].entryTime(at))
 		if entries[c].kind == kindWait {
 			d.Delay = max(d.Delay, time.Duration(at-now)*time.Microsecond)
 		}
 	}
 	return nil
+}
+
+// entryTime is the time in us of the entry that a hit of that time is in, as decide.lua has it.
+func (l *Limit) entryTime(at int64) int64 {
+	if share := l.Resolution.Microseconds(); share > 1 {
+		at += share - 1
+		at -= at % share
+	}
+	return at
 }
 
 // outcome is the part of a reply that is about some calls of an entry: those that were
@@ -186,6 +195,9 @@ func (o *outcome) status(e *joined, limit int, i, now int64) Status {
 	status.Remaining = max(0, status.Limit.Max-used)
 	if status.Granted > 0 {
 		status.Receipt = now + o.first + i // unless the reply names another time
+		if status.Limit.Resolution > 0 {
+			status.Receipt = status.Limit.entryTime(now)
+		}
 	}
 	return status
 }

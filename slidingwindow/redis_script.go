@@ -2,7 +2,6 @@ package slidingwindow
 
 import (
 	_ "embed"
-	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
@@ -110,7 +109,7 @@ func (s *RedisStore) question(entries []joined) (keys, args []string) {
 
 // text is what decide.lua is told of so many calls that are like this one.
 func (e *joined) text(calls int) string {
-	b := make([]byte, 0, 17+21*len(e.limits))
+	b := make([]byte, 0, 17+28*len(e.limits))
 	b = appendNumber(append(b, kindLetters[e.kind]), e.ahead.Microseconds(), 7)
 	b = appendNumber(b, int64(calls), 4)
 	b = appendNumber(b, e.times(), 4)
@@ -119,6 +118,7 @@ func (e *joined) text(calls int) string {
 		b = appendNumber(b, e.limits[i].Max, 7)
 		b = appendNumber(b, e.limits[i].Window.Microseconds(), 7)
 		b = appendNumber(b, e.costOf(i), 7)
+		b = appendNumber(b, max(1, e.limits[i].Resolution.Microseconds()), 7)
 	}
 	return string(b)
 }
@@ -151,11 +151,23 @@ func (s *RedisStore) appendKeys(keys []string, key string, limits []Limit) []str
 	return keys
 }
 
-// entryMember is the member of a log's entry; its time is the call's receipt.
-func entryMember(at, units int64) string {
-	member := binary.BigEndian.AppendUint64(nil, uint64(at))[1:] //nolint:gosec // it is not negative
-	if units > 1 {
-		member = strconv.AppendInt(member, units, 10)
+// settlement is the KEYS and ARGV of refund.lua, and whether it may be asked twice.
+func (s *RedisStore) settlement(key string, d *Decision, units []int64) (q question, again bool) {
+	escaped, again := escapeKey(key), d.Delay == 0
+	for i, status := range d.Statuses() {
+		var anew int64
+		if units != nil {
+			anew = units[i]
+		}
+		if status.Receipt == 0 || anew == status.Granted {
+			continue
+		}
+		shared := "0"
+		if status.Limit.Resolution > 0 {
+			shared, again = "1", false
+		}
+		q.keys = append(q.keys, redisKey(s.prefix, escaped, status.Limit.Name))
+		q.args = append(q.args, strconv.FormatInt(status.Receipt, 10), strconv.FormatInt(status.Granted, 10), strconv.FormatInt(anew, 10), shared)
 	}
-	return string(member)
+	return q, again
 }

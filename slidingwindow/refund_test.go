@@ -97,7 +97,7 @@ func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
 	header, _, ok := strings.Cut(slidingwindow.RefundScript, "\n\n")
 	require.True(t, ok, "a header, then an empty line")
 	require.Contains(t, header, "-- KEYS[1..n] ")
-	require.Contains(t, header, "-- ARGV        for each log: the time of the call's entry (us), its member, and the units")
+	require.Contains(t, header, "-- ARGV        for each log: the time of the call's entry (us), the units that the call took,")
 	require.Contains(t, header, "-- RETURNS     how many")
 
 	server, err := redisserver.Start(t.Context())
@@ -118,7 +118,7 @@ func TestRefundScriptHeaderMatchesItsCaller(t *testing.T) {
 		require.True(t, strings.HasSuffix(pair[0], "4"))
 		score, err := strconv.ParseFloat(pair[1], 64)
 		require.NoError(t, err)
-		entries = append(entries, strconv.FormatFloat(score, 'f', 0, 64), pair[0], "0")
+		entries = append(entries, strconv.FormatFloat(score, 'f', 0, 64), "4", "0", "0")
 	}
 	sent, _ := monitored(t, server.URL(), server.Addr(), func() { require.NoError(t, l.Refund(t.Context(), "k", d)) })
 	command := sent[len(sent)-1]

@@ -59,7 +59,7 @@ func questions() []joined {
 	})
 }
 
-const replyTime = 1_700_000_000_000_000
+const replyTime int64 = 1_700_000_000_000_000
 
 func sound() []any {
 	return []any{

@@ -124,7 +124,7 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	for _, part := range []string{
 		`KEYS +the log of each limit of each call`, `ARGV +runs of calls`,
 		` +kind +1 byte`, ` +ahead +7 bytes`, ` +calls +4 bytes`, ` +times +4 bytes`, ` +n +1 byte`,
-		` +max +7 bytes`, ` +window +7 bytes`, ` +cost +7 bytes`,
+		` +max +7 bytes`, ` +window +7 bytes`, ` +cost +7 bytes`, ` +share +7 bytes`,
 		`RETURNS +the time \(us\)`, ` +granted `, ` +n times +used .* reset `, ` +n times, .* retry `, ` +call, limit, hit`,
 	} {
 		assert.Regexp(t, `(?m)^-- `+part, header)
@@ -158,7 +158,7 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 	run := func(cost int64, limits ...slidingwindow.Limit) string {
 		text := "t" + bigEndian(0, 7) + bigEndian(1, 4) + bigEndian(1, 4) + bigEndian(int64(len(limits)), 1)
 		for _, limit := range limits {
-			text += bigEndian(limit.Max, 7) + bigEndian(limit.Window.Microseconds(), 7) + bigEndian(cost, 7)
+			text += bigEndian(limit.Max, 7) + bigEndian(limit.Window.Microseconds(), 7) + bigEndian(cost, 7) + bigEndian(1, 7)
 		}
 		return text
 	}

@@ -27,7 +27,8 @@ type Store interface {
 	// take the place of its Granted, at the same time; nil gives all back. They may be more than
 	// Max. It does nothing to a limit without a Receipt, or with as many units as before, nor where
 	// the call's units are no longer there, because they were settled before, have left the
-	// window, or were reset.
+	// window, or were reset; but with a Limit.Resolution a second time may take the units of
+	// other calls.
 	//
 	// d may come from another process, by [Decision.MarshalText]. If it took units and its
 	// Store is not the name of this store, the error is [ErrForeignDecision], and nothing is

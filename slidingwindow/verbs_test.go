@@ -38,6 +38,8 @@ type asked struct {
 	max    int64
 	window time.Duration
 	cost   int64
+
+	resolution time.Duration
 }
 
 // reply is what decide.lua says of one call: granted, then used and reset of each limit, then
@@ -58,7 +60,7 @@ func (s *scripts) decide(kind byte, ahead time.Duration, times int64, limits ...
 	command := []string{"EVAL", strings.Replace(slidingwindow.DecideScript, "redis.call('TIME')", clock, 1), strconv.Itoa(len(limits))}
 	for _, limit := range limits {
 		command = append(command, s.prefix+limit.name)
-		run += number(limit.max, 7) + number(limit.window.Microseconds(), 7) + number(limit.cost, 7)
+		run += number(limit.max, 7) + number(limit.window.Microseconds(), 7) + number(limit.cost, 7) + number(max(1, limit.resolution.Microseconds()), 7)
 	}
 	values, err := do(s.t, s.client, append(command, run)...).AsIntSlice()
 	require.NoError(s.t, err)
@@ -79,12 +81,12 @@ func (s *scripts) decide(kind byte, ahead time.Duration, times int64, limits ...
 
 func (s *scripts) settle(limit asked, at time.Time, had, units int64) {
 	s.t.Helper()
-	member := string(binary.BigEndian.AppendUint64(nil, uint64(at.UnixMicro()))[1:]) //nolint:gosec // it is not negative
-	if had > 1 {
-		member += strconv.FormatInt(had, 10)
+	shared := "0"
+	if limit.resolution > 0 {
+		shared = "1"
 	}
 	require.NoError(s.t, do(s.t, s.client, "EVAL", slidingwindow.RefundScript, "1", s.prefix+limit.name,
-		strconv.FormatInt(at.UnixMicro(), 10), member, strconv.FormatInt(units, 10)).Error())
+		strconv.FormatInt(at.UnixMicro(), 10), strconv.FormatInt(had, 10), strconv.FormatInt(units, 10), shared).Error())
 }
 
 func TestScriptTakesACostPerLimitOrNothing(t *testing.T) {

@@ -22,7 +22,7 @@ func newHandler(cfg *config.Config, store *config.Store, logger *slog.Logger) (h
 		return nil, err
 	}
 	e := echo.New()
-	e.IPExtractor = clientIP(cfg.Client) // c.RealIP() believes X-Forwarded-For otherwise
+	e.IPExtractor = clientIP(cfg.Client) // without one it is the peer, which is the proxy
 	e.HTTPErrorHandler = answerError(logger)
 
 	// Outside of the limited group: an orchestrator that probes every second from one

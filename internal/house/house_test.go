@@ -97,9 +97,10 @@ func wallAgainst(dir, path string) string {
 		koanf   = "github.com/knadh/koanf"
 	)
 	walls := map[string][]string{
-		"slidingwindow": {echo, koanf, "net/http", module},      // for jobs as well as for HTTP
-		"echomw":        {rueidis, koanf, module + "/config"},   // works with any Store
-		"config":        {echo, "net/http", module + "/echomw"}, // for programs without HTTP too
+		"slidingwindow":      {echo, koanf, "net/http", module},                              // for jobs as well as for HTTP
+		"echomw":             {rueidis, koanf, module + "/config"},                           // works with any Store
+		"internal/httplimit": {echo, rueidis, koanf, module + "/config", module + "/echomw"}, // serves every framework
+		"config":             {echo, "net/http", module + "/echomw"},                         // for programs without HTTP too
 	}
 	for top, banned := range walls {
 		if !within(dir, top) || within(path, module+"/"+top) {
@@ -113,7 +114,7 @@ func wallAgainst(dir, path string) string {
 	}
 
 	// These make tests easier to write and are imported by tests only.
-	helpers := []string{"internal/redistest", "internal/shardproxy", "integration_test/rediscontainer", "slidingwindow/storetest", "internal/testcert"}
+	helpers := []string{"internal/httplimit/adaptertest", "internal/redistest", "internal/shardproxy", "integration_test/rediscontainer", "slidingwindow/storetest", "internal/testcert"}
 	if slices.ContainsFunc(helpers, func(helper string) bool { return within(dir, helper) }) {
 		return ""
 	}

@@ -2,6 +2,7 @@ package house_test
 
 import (
 	"context"
+	"errors"
 	"expvar"
 	"log/slog"
 	"net"
@@ -54,6 +55,40 @@ func readmePlans(e *echo.Echo, limiter *slidingwindow.Limiter, userOf func(echo.
 			return 1, nil
 		},
 	}))
+}
+
+func readmeTokens(e *echo.Echo, store slidingwindow.Store, complete func(echo.Context) (int64, error), estimate func(echo.Context) int64) {
+	limiter := slidingwindow.MustNew(store,
+		slidingwindow.Limit{Name: "requests", Max: 60, Window: time.Minute},
+		slidingwindow.Limit{Name: "tokens", Max: 100_000, Window: time.Minute})
+	e.POST("/complete", func(c echo.Context) error {
+		used, err := complete(c)
+		if d, ok := echomw.FromContext(c); ok {
+			key, _ := echomw.KeyFromContext(c)
+			ctx := context.WithoutCancel(c.Request().Context()) // the client may have left
+			err = errors.Join(err, limiter.Settle(ctx, key, d, slidingwindow.Cost{"requests": 1, "tokens": used}))
+		}
+		return err
+	}, echomw.RateLimiterWithConfig(echomw.Config{
+		Limiter: limiter,
+		Costs: func(c echo.Context) (slidingwindow.Cost, error) {
+			return slidingwindow.Cost{"requests": 1, "tokens": estimate(c)}, nil
+		},
+		Units: map[string]string{"tokens": "tokens"}, // "tokens";q=100000;qu="tokens";w=60
+	}))
+}
+
+func TestReadmesCodeOfTokensWorks(t *testing.T) {
+	t.Parallel()
+	e := newEcho()
+	readmeTokens(e, memory.New(),
+		func(c echo.Context) (int64, error) { return 1_000, c.NoContent(http.StatusNoContent) },
+		func(echo.Context) int64 { return 60_000 })
+	for _, left := range []string{"40000", "39000", "38000"} { // 60,000 are taken and 1,000 used
+		rec := answer(e, httptest.NewRequest(http.MethodPost, "/complete", nil))
+		assert.Contains(t, rec.Header().Get("RateLimit"), `"tokens";r=`+left)
+		assert.Contains(t, rec.Header().Get("RateLimit-Policy"), `"tokens";q=100000;qu="tokens";w=60`)
+	}
 }
 
 func readmeLogin(e *echo.Echo, loginsByIP, loginsByAccount *slidingwindow.Limiter, secret []byte, login echo.HandlerFunc) {

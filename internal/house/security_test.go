@@ -1,6 +1,9 @@
 package house_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,4 +57,35 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Before v4.16.3 (CVE-2026-118653) Echo's RealIP believed the headers of any client, unless
+// it had an IPExtractor: whoever calls it lets clients choose their key. See SECURITY.md.
+func TestNothingCallsRealIP(t *testing.T) {
+	t.Parallel()
+	for _, files := range goFiles(t) {
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				assert.Empty(t, uses(t, filepath.Join(root, file), nil, "RealIP"), "RealIP in %s", file)
+			}
+		}
+	}
+	assert.Equal(t, []string{"x.go:2:25", "x.go:2:37"},
+		uses(t, "x.go", "package x\nfunc f() { return c.A().RealIP(), c.RealIP; RealIP() }", "RealIP"))
+}
+
+// uses returns where the file uses a field or method of that name.
+func uses(t *testing.T, name string, source any, of string) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	var found []string
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok && selector.Sel.Name == of {
+			found = append(found, files.Position(selector.Sel.Pos()).String())
+		}
+		return true
+	})
+	return found
 }

@@ -18,25 +18,29 @@ type kind struct {
 	cost   int64
 	left   int   // hits in each log that have left the window
 	max    int64 // of each limit
+	share  time.Duration
 }
 
 func kinds() []kind {
 	return []kind{
-		{"1 limit, filling", 1, 1, 0, 1000},
-		{"1 limit, steady", 1, 1, 1, 1000},
-		{"2 limits, filling", 2, 1, 0, 1000},
-		{"2 limits, steady", 2, 1, 1, 1000},
-		{"cost 3, filling", 1, 3, 0, 1000},
-		{"cost 3, steady", 1, 3, 1, 1000},
-		{"refused", 1, 1, 0, hits},
+		{"1 limit, filling", 1, 1, 0, 1000, exact},
+		{"1 limit, steady", 1, 1, 1, 1000, exact},
+		{"2 limits, filling", 2, 1, 0, 1000, exact},
+		{"2 limits, steady", 2, 1, 1, 1000, exact},
+		{"cost 3, filling", 1, 3, 0, 1000, exact},
+		{"cost 3, steady", 1, 3, 1, 1000, exact},
+		{"refused", 1, 1, 0, hits, exact},
+		{"Resolution, filling", 1, 1, 0, 1000, time.Minute},
+		{"Resolution, steady", 1, 1, 1, 1000, time.Minute},
 	}
 }
 
 const (
 	hits     = 9 // in the window of each log
 	window   = time.Hour
-	together = 27 // decisions in a command
-	commands = 60 // of so many decisions
+	exact    = time.Microsecond // no calls share an entry
+	together = 27               // decisions in a command
+	commands = 60               // of so many decisions
 	lone     = 600
 )
 
@@ -143,7 +147,7 @@ func (c *counter) command(sha string, k kind, first, calls int) []string {
 	run := number([]byte("t"), 0, 7)
 	run = number(number(number(run, int64(calls), 4), 1, 4), int64(k.limits), 1)
 	for range k.limits {
-		run = number(number(number(run, k.max, 7), window.Microseconds(), 7), k.cost, 7)
+		run = number(number(number(number(run, k.max, 7), window.Microseconds(), 7), k.cost, 7), k.share.Microseconds(), 7)
 	}
 	return append(command, string(run))
 }

@@ -19,11 +19,11 @@ type memoryLog struct {
 	till int64 // a later hit sets keep and till anew
 }
 
-// entry is what one call took.
+// entry is what one call took, or those of one Resolution.
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone, or settled
+	id  int64 // of this entry alone: negative if calls share it; or settled
 }
 
 const settled = 0
@@ -78,6 +78,24 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
+// shared is the id of the entry of that time that calls share, or settled.
+func (l *memoryLog) shared(at int64) int64 {
+	if i := l.find(at); i >= 0 {
+		return l.entry(i).id
+	}
+	return settled
+}
+
+// find returns the entry of that time that calls share, or -1.
+func (l *memoryLog) find(at int64) int {
+	for i := l.size() - 1; i >= 0 && l.at(i) >= at; i-- {
+		if e := l.entry(i); e.at == at && e.id < 0 {
+			return i
+		}
+	}
+	return -1
+}
+
 // size is how many entries there are.
 func (l *memoryLog) size() int {
 	if l == nil {
@@ -86,7 +104,8 @@ func (l *memoryLog) size() int {
 	return l.len
 }
 
-// add logs units that are used at some time, now or later. A call of the longest window that is in use forgets what has left it: a
+// add logs units that are used at some time, now or later; with a negative id in the entry of that
+// time that calls share. A call of the longest window that is in use forgets what has left it: a
 // shorter one must not, as the longer still counts it.
 func (l *memoryLog) add(now, at, window, units, id int64) {
 	anew := window > l.keep || at > l.till
@@ -105,6 +124,12 @@ func (l *memoryLog) add(now, at, window, units, id int64) {
 		l.resize(size / 2) // of a burst long gone; once a window, as a short pause is none
 	}
 	l.rebase()
+	if shared := l.find(at); id < 0 && shared >= 0 {
+		for i := shared; i < l.len; i++ {
+			l.entry(i).sum += units
+		}
+		return
+	}
 	i := l.len
 	l.len++
 	for ; i > 0 && l.at(i-1) > at; i-- {
@@ -125,9 +150,10 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// settle gives the entry of that id other units, or takes it out if they are 0, and tells
-// whether they are fewer than before. An entry is settled once.
-func (l *memoryLog) settle(id, units int64) (fewer bool) {
+// settle gives a call other units in the entry of that id, and tells whether they are fewer than the
+// call took. An entry without units is taken out. Each is settled once, but one that calls
+// share.
+func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
 		i--
@@ -135,18 +161,24 @@ func (l *memoryLog) settle(id, units int64) (fewer bool) {
 	if i < 0 {
 		return false
 	}
-	more := units - (l.entry(i).sum - l.sumBefore(i))
-	l.entry(i).id = settled
-	if units == 0 {
+	had := l.entry(i).sum - l.sumBefore(i)
+	if had < taken {
+		return false
+	}
+	if id > 0 {
+		l.entry(i).id = settled
+	}
+	empty := had-taken+units == 0
+	if empty {
 		l.len--
 	}
 	for ; i < l.len; i++ {
-		if units == 0 {
+		if empty {
 			*l.entry(i) = *l.entry(i + 1)
 		}
-		l.entry(i).sum += more
+		l.entry(i).sum += units - taken
 	}
-	return more < 0
+	return units < taken
 }
 
 func (l *memoryLog) resize(size int) {

@@ -94,7 +94,9 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingw
 	}
 	for i := range statuses {
 		statuses[i].RetryAfter = 0
-		take(&statuses[i], granted(req, i, units), wait+req.Ahead, id)
+		limit := &req.Limits[i]
+		at := timeOf(limit, now+int64(wait+req.Ahead))
+		take(&statuses[i], granted(req, i, units), time.Duration(at-now), subj.receipt(limit, at, now, id))
 	}
 	*d = slidingwindow.NewDecision(0, statuses...)
 	d.Delay = wait
@@ -107,6 +109,26 @@ func granted(req *slidingwindow.Request, i int, units int64) int64 {
 		return req.Costs[i]
 	}
 	return units
+}
+
+// timeOf is the time of the entry that a hit of that time is in.
+func timeOf(limit *slidingwindow.Limit, at int64) int64 {
+	if r := int64(limit.Resolution); r > 0 {
+		at += r - 1
+		at -= at % r
+	}
+	return at
+}
+
+// receipt is the id of the entry of that time that the units of a call with that id are in.
+func (subj *subject) receipt(limit *slidingwindow.Limit, at, now, id int64) int64 {
+	if limit.Resolution == 0 {
+		return id
+	}
+	if shared := subj.find(limit.Name, now).shared(at); shared != settled {
+		return shared
+	}
+	return -id
 }
 
 func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLine bool, status *slidingwindow.Status) {
@@ -124,7 +146,7 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLi
 	case need > 0:
 		status.RetryAfter = time.Duration(log.freed(view, need) + window - now)
 	}
-	if inLine && cost > 0 && view.first < log.size() { // behind the last
+	if inLine && cost > 0 && view.first < log.size() && log.at(log.len-1) > timeOf(limit, now) { // behind the last
 		status.RetryAfter = max(status.RetryAfter, time.Duration(log.at(log.len-1)-now))
 	}
 }
@@ -143,7 +165,7 @@ func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64)
 	}
 }
 
-func (s *shard) settle(key, limitName string, id, units int64) {
+func (s *shard) settle(key, limitName string, id, taken, units int64) {
 	subj := s.subjects[key]
 	if subj == nil {
 		return
@@ -151,7 +173,7 @@ func (s *shard) settle(key, limitName string, id, units int64) {
 	fewer := false
 	subj.logs = slices.DeleteFunc(subj.logs, func(log *memoryLog) bool {
 		if log.name == limitName {
-			fewer = log.settle(id, units)
+			fewer = log.settle(id, taken, units)
 		}
 		return log.len == 0
 	})
@@ -288,7 +310,11 @@ func (subj *subject) add(req *slidingwindow.Request, units, now, at, id int64) {
 			log = &memoryLog{name: limit.Name}
 			subj.logs = append(subj.logs, log)
 		}
-		log.add(now, at, int64(limit.Window), units, id)
+		id := id
+		if limit.Resolution > 0 {
+			id = -id
+		}
+		log.add(now, timeOf(limit, at), int64(limit.Window), units, id)
 	}
 }
 

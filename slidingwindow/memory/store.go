@@ -45,7 +45,8 @@ type Config struct {
 // it was idle for two windows. Its methods never fail, except when the caller's context has
 // ended. A decision on one limit of a key in use allocates nothing.
 //
-// A log takes 24 bytes for each allowed call of the last window, and has room for more.
+// A log takes 24 bytes for each allowed call of the last window, or for each Resolution of it,
+// and has room for more.
 type Store struct {
 	name   string // in a Decision
 	seed   maphash.Seed
@@ -130,7 +131,7 @@ func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 			anew = units[i]
 		}
 		if status.Receipt != 0 && anew != status.Granted {
-			shard.settle(key, status.Limit.Name, status.Receipt, anew)
+			shard.settle(key, status.Limit.Name, status.Receipt, status.Granted, anew)
 		}
 	}
 	return nil

@@ -30,9 +30,18 @@ type log struct {
 }
 
 type hit struct {
-	at    time.Time
-	units int64
-	id    int64
+	at     time.Time // with a Resolution the end of it
+	units  int64
+	id     int64
+	shares bool // an entry, where there are some; here it is as any other
+}
+
+// endOf is when the Resolution ends that a time is in.
+func endOf(limit slidingwindow.Limit, at time.Time) time.Time {
+	if r := limit.Resolution; r > 0 && at.UnixNano()%int64(r) > 0 {
+		return at.Add(r - time.Duration(at.UnixNano()%int64(r)))
+	}
+	return at
 }
 
 // NewModel returns an empty model whose clock shows now. If it expires logs, one is gone when
@@ -59,7 +68,7 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		}
 		statuses[i].RetryAfter = m.retryAfter(req.Key, limit, units[i])
 		if req.Wait && units[i] > 0 {
-			statuses[i].RetryAfter = max(statuses[i].RetryAfter, m.newest(req.Key, limit))
+			statuses[i].RetryAfter = max(statuses[i].RetryAfter, m.line(req.Key, limit))
 		}
 		wait = max(wait, statuses[i].RetryAfter)
 		allowed = allowed && (wait == 0 || req.Wait && wait <= req.MaxWait && units[i] <= limit.Max)
@@ -81,7 +90,7 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		if units[i] == 0 {
 			continue
 		}
-		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait+req.Ahead), limit.Window, units[i])
+		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait+req.Ahead), limit, units[i])
 		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
 		if req.Wait {
@@ -93,10 +102,11 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	return d
 }
 
-// newest is how far ahead the last unit is that a limit counts.
-func (m *Model) newest(key string, limit slidingwindow.Limit) (ahead time.Duration) {
+// line is how far ahead the last unit is that a limit counts, if that is not in the Resolution of
+// those that are used now.
+func (m *Model) line(key string, limit slidingwindow.Limit) (ahead time.Duration) {
 	for _, h := range m.log(key, limit.Name).hits {
-		if h.at.After(m.now.Add(-limit.Window)) {
+		if h.at.After(endOf(limit, m.now)) {
 			ahead = max(ahead, h.at.Sub(m.now))
 		}
 	}
@@ -115,23 +125,28 @@ func (m *Model) log(key, limit string) *log {
 }
 
 // add logs units that are used at that time, or a tick or more later. It returns the time.
-func (m *Model) add(l *log, at time.Time, window time.Duration, units int64) time.Time {
-	at = m.free(l, at, units)
-	if window > l.keep || at.After(l.till) {
+func (m *Model) add(l *log, used time.Time, limit slidingwindow.Limit, units int64) time.Time {
+	h := hit{at: endOf(limit, used), units: units, id: m.lastHit, shares: limit.Resolution > 0}
+	if !h.shares {
+		h.at = m.free(l, used, units)
+		used = h.at
+	}
+	window := limit.Window
+	if window > l.keep || h.at.After(l.till) {
 		l.keep = max(l.next, window)
-		l.next, l.till = window, at.Add(l.keep)
+		l.next, l.till = window, h.at.Add(l.keep)
 	}
 	l.next = max(l.next, window)
 	if window == l.keep {
 		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.now.Add(-window)) })
 	}
-	l.insert(hit{at: at, units: units, id: m.lastHit})
-	return at
+	l.insert(h)
+	return used
 }
 
 // free is the first time from that one on at which the log has no hit of as many units.
 func (m *Model) free(l *log, at time.Time, units int64) time.Time {
-	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units }) {
+	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units && !h.shares }) {
 		at = at.Add(m.tick)
 	}
 	return at
@@ -155,7 +170,11 @@ func (m *Model) Settle(key string, d slidingwindow.Decision, units []int64) {
 		if units == nil || units[i] == 0 {
 			continue
 		}
-		l.insert(hit{at: m.free(l, h.at, units[i]), units: units[i]}) // it is settled once, so its id is gone
+		anew := hit{at: h.at, units: units[i], shares: h.shares} // it is settled once, so its id is gone
+		if !anew.shares {
+			anew.at = m.free(l, h.at, units[i])
+		}
+		l.insert(anew)
 	}
 }
 

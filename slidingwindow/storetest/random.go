@@ -210,9 +210,10 @@ func drawLimits(rt *rapid.T, windows []time.Duration) []slidingwindow.Limit {
 	limits := make([]slidingwindow.Limit, len(names))
 	for i, name := range names {
 		limits[i] = slidingwindow.Limit{
-			Name:   name,
-			Max:    rapid.SampledFrom([]int64{1, 2, 3, 5, 8, 15}).Draw(rt, "max"),
-			Window: rapid.SampledFrom(windows).Draw(rt, "window"),
+			Name:       name,
+			Max:        rapid.SampledFrom([]int64{1, 2, 3, 5, 8, 15}).Draw(rt, "max"),
+			Window:     rapid.SampledFrom(windows).Draw(rt, "window"),
+			Resolution: rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second, 10 * time.Second}).Draw(rt, "resolution"),
 		}
 	}
 	return limits

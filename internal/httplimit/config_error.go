@@ -1,0 +1,47 @@
+package httplimit
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// ErrInvalidConfig means that something was made with a setting that is not allowed.
+// [ConfigError] says which.
+var ErrInvalidConfig = errors.New("echomw: invalid configuration")
+
+// ConfigError says which setting is wrong. It matches [ErrInvalidConfig], and no
+// field of it holds a secret. Faults are reported all at once, joined by [errors.Join]:
+// [errors.As] finds the first.
+type ConfigError struct {
+	// Field is the setting, after the functions that it was given to:
+	// "Join: part 1: KeyByHeader: name". Parts are counted from 0.
+	Field string
+
+	// Given is its value, quoted if it is text, or for a secret its length.
+	Given string
+
+	// Allowed are the values that it may have.
+	Allowed string
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string {
+	return ErrInvalidConfig.Error() + ": " + e.Field + " is " + e.Given + "; allowed: " + e.Allowed
+}
+
+// Is reports whether target is [ErrInvalidConfig].
+func (e *ConfigError) Is(target error) bool { return target == ErrInvalidConfig }
+
+// shown is a part of the text of a setting, for an error: not more of it than makes it
+// known, and nothing if the text was perhaps meant for the URL of Redis and has its password.
+func shown(part, text string) string {
+	const enough = 32
+	if strings.Contains(text, "://") || strings.Contains(text, "@") {
+		return "a text that is not shown, as it may hold a password"
+	}
+	if len(part) > enough {
+		part = part[:enough] + "..."
+	}
+	return strconv.QuoteToASCII(part)
+}
