@@ -55,7 +55,7 @@ func (d Decision) MarshalText() ([]byte, error) {
 	for i := range statuses {
 		s := &statuses[i]
 		w.string(s.Limit.Name)
-		for _, n := range []int64{s.Limit.Max, int64(s.Limit.Window), s.Granted, s.Remaining, int64(s.RetryAfter), int64(s.ReplenishAfter), s.Receipt} {
+		for _, n := range []int64{s.Limit.Max, int64(s.Limit.Window), int64(s.Limit.Resolution), s.Granted, s.Remaining, int64(s.RetryAfter), int64(s.ReplenishAfter), s.Receipt} {
 			w.int(n)
 		}
 	}
@@ -128,7 +128,7 @@ func readDecision(content []byte) (d Decision, ok bool) {
 	var statuses []Status
 	for i := int64(0); i < count && !r.failed; i++ {
 		statuses = append(statuses, Status{
-			Limit:   Limit{Name: r.string(), Max: r.int(), Window: time.Duration(r.int())},
+			Limit:   Limit{Name: r.string(), Max: r.int(), Window: time.Duration(r.int()), Resolution: time.Duration(r.int())},
 			Granted: r.int(), Remaining: r.int(),
 			RetryAfter: time.Duration(r.int()), ReplenishAfter: time.Duration(r.int()),
 			Receipt: r.int(),

