@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"strings"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -50,6 +51,4 @@ const (
 )
 
 // Decided tells whether a lease decided a call.
-func Decided(d slidingwindow.Decision) bool {
-	return d.Statuses()[0].Receipt >= isLoan
-}
+func Decided(d slidingwindow.Decision) bool { return strings.HasPrefix(d.Store, "lease:") }
