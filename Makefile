@@ -61,6 +61,18 @@ metrics: ## show what OpenTelemetry measures, in a Prometheus that checks the al
 	@$(GO) build -C examples/metrics -buildvcs=false -o ../../bin/ .
 	@exec bin/metrics
 
+.PHONY: jobs
+jobs: ## show eight worker processes that share what a partner's API allows
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/jobs -buildvcs=false -o ../../bin/ .
+	@exec bin/jobs
+
+.PHONY: llm
+llm: ## show an LLM gateway with limits of requests and of tokens
+	@$(INSTALL) redis || true
+	@$(GO) build -C examples/llm -buildvcs=false -o ../../bin/ .
+	@exec bin/llm
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
@@ -128,7 +140,7 @@ bench: ## compare with other limiters, on a private Redis; BENCHFLAGS=-short to 
 instructions: ## count redis-server's instructions a decision; CHECK=1 to compare
 	@$(INSTALL) redis
 	@$(INSTALL) valgrind
-	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
+	@$(GO) build -C internal/instructions -buildvcs=false -o ../../bin/ .
 	@exec bin/instructions $(if $(CHECK),-check)
 
 .PHONY: gobench

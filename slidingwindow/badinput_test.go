@@ -1,6 +1,7 @@
 package slidingwindow_test
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -26,6 +27,18 @@ func TestBadInput(t *testing.T) {
 	one := newLimiter(t, inMemory, slidingwindow.Limit{Name: "one", Max: 1, Window: time.Hour})
 	taken, err := one.Allow(t.Context(), "k")
 	require.NoError(t, err)
+	more, elsewhere := taken, taken
+	more.Granted, elsewhere.Store = 2, "redis:other"
+	encoded, err := taken.MarshalText()
+	require.NoError(t, err)
+	text := string(encoded)
+	textErr := func(d slidingwindow.Decision) error {
+		_, err := d.MarshalText()
+		return err
+	}
+	fromText := func(text string) (d slidingwindow.Decision, err error) {
+		return d, d.UnmarshalText([]byte(text))
+	}
 	var zero slidingwindow.Limiter
 	var noStore slidingwindow.Store
 	limited := func(max int64, window time.Duration) slidingwindow.Limit {
@@ -148,8 +161,8 @@ func TestBadInput(t *testing.T) {
 		{err: peek(two, ""), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
 		{err: two.Reset(t.Context(), ""), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
 		{err: one.Refund(t.Context(), "", taken), want: `slidingwindow: invalid key: it is empty; give each caller a key of its own`, is: slidingwindow.ErrInvalidKey},
-		{err: one.Refund(t.Context(), "other", taken), want: `slidingwindow: invalid key: to refund or settle needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
-		{err: one.Refund(t.Context(), "k ", taken), want: `slidingwindow: invalid key: to refund or settle needs the key of the call that took the units`, is: slidingwindow.ErrInvalidKey},
+		{err: one.Refund(t.Context(), "other", taken), want: `slidingwindow: invalid key: it is not the key that the units were taken from; allowed: that of the call`, is: slidingwindow.ErrInvalidKey},
+		{err: one.Refund(t.Context(), "k ", taken), want: `slidingwindow: invalid key: it is not the key that the units were taken from; allowed: that of the call`, is: slidingwindow.ErrInvalidKey},
 		{err: errOf(two.AllowCost(t.Context(), "k", slidingwindow.Cost{"bursts": 1})), want: `slidingwindow: invalid cost: no limit is named "bursts"; allowed: "burst", ` + strconv.Quote(two.Limits()[1].Name), is: slidingwindow.ErrInvalidCost},
 		{err: errOf(one.AllowCost(t.Context(), "k", slidingwindow.Cost{"one": -1, "\n": 1})), want: "slidingwindow: invalid cost: -1 units of limit \"one\"; allowed: 0 to 999999999999999\nslidingwindow: invalid cost: no limit is named \"\\n\"; allowed: \"one\"", is: slidingwindow.ErrInvalidCost},
 		{err: errOf(one.AllowCost(t.Context(), "k", nil)), want: `slidingwindow: invalid cost: nothing is asked of any limit; allowed: 1 or more units of one of "one" (Peek asks without taking any)`, is: slidingwindow.ErrInvalidCost},
@@ -158,6 +171,15 @@ func TestBadInput(t *testing.T) {
 		{err: one.WaitN(t.Context(), "k", 2), want: `slidingwindow: cost exceeds limit: 2 units asked of limit "one"; allowed: at most its Max of 1`, is: slidingwindow.ErrCostExceedsLimit},
 		{err: one.Settle(t.Context(), "k", taken, slidingwindow.Cost{"two": 1}), want: `slidingwindow: invalid cost: no limit is named "two"; allowed: "one"`, is: slidingwindow.ErrInvalidCost},
 		{err: one.Charge(t.Context(), "k", slidingwindow.Cost{"one": -1}), want: `slidingwindow: invalid cost: -1 units of limit "one"; allowed: 0 to 999999999999999`, is: slidingwindow.ErrInvalidCost},
+		// Decisions, and their texts.
+		{err: one.Refund(t.Context(), "k", more), want: `slidingwindow: decision changed: Granted is 2; allowed: the 1 that the call took`, is: slidingwindow.ErrDecisionChanged},
+		{err: textErr(more), want: `slidingwindow: decision changed: Granted is 2; allowed: the 1 that the call took`, is: slidingwindow.ErrDecisionChanged},
+		{err: one.Refund(t.Context(), "k", elsewhere), want: `slidingwindow: decision of another store: Decision.Store is "redis:other"; allowed: "` + taken.Store + `"`, is: slidingwindow.ErrForeignDecision},
+		{err: errOf(fromText("")), want: `slidingwindow: decision changed: the text of 0 bytes does not begin with its version; allowed: a text as MarshalText returned it`, is: slidingwindow.ErrDecisionChanged},
+		{err: errOf(fromText(text[:11])), want: `slidingwindow: decision changed: the text of 11 bytes is not whole; allowed: a text as MarshalText returned it`, is: slidingwindow.ErrDecisionChanged},
+		{err: errOf(fromText(text + "AAAA")), want: fmt.Sprintf(`slidingwindow: decision changed: the text of %d bytes does not match its checksum; allowed: a text as MarshalText returned it`, len(text)+4), is: slidingwindow.ErrDecisionChanged},
+		{err: errOf(fromText(text + "\n")), want: fmt.Sprintf(`slidingwindow: decision changed: the text of %d bytes is not as MarshalText writes it; allowed: a text as MarshalText returned it`, len(text)+1), is: slidingwindow.ErrDecisionChanged},
+		{err: errOf(fromText("2" + text[1:])), want: `slidingwindow: decision of another version: the text is of version 2; allowed: version 1`, is: slidingwindow.ErrDecisionVersion},
 		// A Limiter that New did not make.
 		{err: errOf(zero.AllowCost(t.Context(), "k", slidingwindow.Cost{"a": 1})), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
 		{err: zero.Charge(t.Context(), "k", slidingwindow.Cost{"a": 1}), want: `slidingwindow: invalid configuration: the Limiter was not made with New`, is: slidingwindow.ErrInvalidConfig},
@@ -172,7 +194,7 @@ func TestBadInput(t *testing.T) {
 		assert.EqualError(t, row.err, row.want)
 		assert.ErrorIs(t, row.err, row.is, row.want)
 	}
-	assert.GreaterOrEqual(t, len(rows), 75)
+	assert.GreaterOrEqual(t, len(rows), 83)
 }
 
 func errOf(_ slidingwindow.Decision, err error) error { return err }

@@ -72,7 +72,7 @@ func (c *calendar) Take(ctx context.Context, req slidingwindow.Request) (sliding
 		}
 	}
 	told := slidingwindow.NewDecision(0, statuses...)
-	told.Reason, told.Delay = d.Reason, d.Delay
+	told.Reason, told.Delay, told.Store = d.Reason, d.Delay, d.Store
 	return told, nil
 }
 

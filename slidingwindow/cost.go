@@ -18,8 +18,8 @@ type Cost map[string]int64
 // is told all the same. What was taken of each is Status.Granted of [Decision.Statuses].
 //
 // A negative cost, the name of no limit, and a cost of nothing at all give [ErrInvalidCost]; a
-// cost above the limit's Max gives [ErrCostExceedsLimit], as in AllowN: take the smaller of
-// the two if the cost is an estimate. Nothing is then taken. The other errors are those of AllowN.
+// cost above the limit's Max gives [ErrCostExceedsLimit], as in AllowN: see [Limiter.Clamp] for
+// estimates. Nothing is then taken. The other errors are those of AllowN.
 func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decision, error) {
 	if l.store == nil {
 		return Decision{}, errNotMade
@@ -42,6 +42,21 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 		req.Cost, req.Costs = costs[0], nil // as AllowN
 	}
 	return l.take(ctx, req)
+}
+
+// Clamp returns a copy of cost in which no limit's units are above its Max. Use it for an
+// estimate, which may be far too high: a call that asks for more than Max can never be allowed.
+// Clamped it is allowed when nothing else is in the window, and [Limiter.Settle] then counts what
+// was really used. All else is as in cost: a mistake in it is an error of AllowCost, and a limit
+// whose Max is 0 still refuses.
+func (l *Limiter) Clamp(cost Cost) Cost {
+	clamped := maps.Clone(cost)
+	for i := range l.limits {
+		if limit := &l.limits[i]; limit.Max > 0 && clamped[limit.Name] > limit.Max {
+			clamped[limit.Name] = limit.Max
+		}
+	}
+	return clamped
 }
 
 // of returns the units of each limit.

@@ -1,7 +1,7 @@
 package slidingwindow
 
 import (
-	"hash/maphash"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -26,6 +26,11 @@ type Decision struct {
 	// from [Limiter.Peek], and when a call may go on although nothing was taken, because
 	// the limiter is off or in shadow mode, or failed open.
 	Granted int64
+
+	// Store names the store that took Granted, and that can settle it: "redis:" and the
+	// Prefix for a [RedisStore], "memory:" and a random number for a memory store. It is ""
+	// if nothing was taken.
+	Store string
 
 	// Limit is the binding limit, to which Remaining, RetryAfter and ReplenishAfter
 	// belong: of those that refused, the one with the longest RetryAfter; if none
@@ -55,8 +60,8 @@ type Decision struct {
 	statuses []Status
 
 	receipt int64  // that of the only status
-	keyHash uint64 // of the key that Granted was taken from
-	taken   int64  // what Granted was then
+	taken   int64  // what Granted was when the call returned
+	keyHash uint32 // of the key that Granted was taken from
 }
 
 // Reason tells how a [Decision] came about. It is "" in the zero Decision, which is none.
@@ -104,6 +109,7 @@ func NewDecision(granted int64, statuses ...Status) (d Decision) {
 	}
 	binding.decide(&d, granted)
 	if len(statuses) > 1 {
+		d.receipt = 0
 		d.statuses = slices.Clone(statuses)
 		for i := range d.statuses {
 			d.statuses[i].Granted = max(granted, d.statuses[i].Granted)
@@ -147,17 +153,23 @@ func (d *Decision) setReceipt(limit int, receipt int64) {
 	d.receipt = receipt
 }
 
-var keySeed = maphash.MakeSeed()
-
-// takenFrom notes the key that the units were taken from: not the key itself, for who
-// prints a Decision would print it too.
+// takenFrom notes what was taken, and a hash of the key: not the key itself, for who prints a
+// Decision would print it too.
 func (d *Decision) takenFrom(key string) {
 	if d.Granted > 0 {
-		d.keyHash, d.taken = maphash.String(keySeed, key), d.Granted
+		d.keyHash, d.taken = hashKey(key), d.Granted
 	}
 }
 
-func (d *Decision) isOf(key string) bool { return d.keyHash == maphash.String(keySeed, key) }
+func (d *Decision) isOf(key string) bool { return d.keyHash == hashKey(key) }
+
+// asTaken reports whether d still says what its call took.
+func (d *Decision) asTaken() error {
+	if d.Granted != d.taken {
+		return fmt.Errorf("%w: Granted is %d; allowed: the %d that the call took", ErrDecisionChanged, d.Granted, d.taken)
+	}
+	return nil
+}
 
 func (s *Status) tighterThan(other *Status) bool {
 	if s.RetryAfter != other.RetryAfter {

@@ -19,7 +19,8 @@
 // An entry of a log may lie ahead of the clock: it is the place in line of a caller who waits
 // ([Limiter.Wait], [Limiter.Reserve]). It counts for everybody at once, so nobody overtakes, and
 // leaves a Window after its own time. The units of an entry can be replaced afterwards, when it is known
-// what was used ([Limiter.Settle]).
+// what was used ([Limiter.Settle]), also by another process: a [Decision] can be sent there as a
+// text.
 //
 // # Stores
 //

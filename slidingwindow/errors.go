@@ -19,9 +19,21 @@ var (
 	// that cannot tell whom to limit must decide what to do.
 	ErrInvalidKey = errors.New("slidingwindow: invalid key")
 
-	// ErrDecisionChanged means that [Limiter.Refund] or [Limiter.Settle] was given a Decision whose
-	// Granted is not what its call took. Nothing was changed.
+	// ErrDecisionChanged means that a Decision is not as its call returned it: its Granted is not
+	// what the call took, or its text was cut, padded or changed. It comes from
+	// [Limiter.Refund], [Limiter.Settle], [Decision.MarshalText] and [Decision.UnmarshalText].
+	// Nothing was given back or taken.
 	ErrDecisionChanged = errors.New("slidingwindow: decision changed")
+
+	// ErrDecisionVersion means that [Decision.UnmarshalText] was given a text that another
+	// version of this package wrote, in a form that this one cannot read. A process with that
+	// version can.
+	ErrDecisionVersion = errors.New("slidingwindow: decision of another version")
+
+	// ErrForeignDecision means that [Limiter.Refund] or [Limiter.Settle] was given a Decision of
+	// another store: of another Prefix, of the memory of another process, or of another kind of
+	// store. See Decision.Store. Nothing was given back or taken.
+	ErrForeignDecision = errors.New("slidingwindow: decision of another store")
 
 	// ErrInvalidCost means that a call was made with less than one unit, or with a [Cost] that
 	// has a negative one, names a limit that the Limiter does not have, or takes nothing.

@@ -2,6 +2,8 @@ package slidingwindow
 
 import (
 	"context"
+	"encoding/base64"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 var (
 	BoundKey     = boundKey
 	EscapeKey    = escapeKey
+	HashKey      = hashKey
 	RedisKey     = redisKey
 	DecideScript = decideScript
 	RefundScript = refundScript
@@ -32,19 +35,24 @@ func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey 
 	}
 	store, err := newRedisStore(client, config, onClock(decideScript), refundScript)
 	if err == nil {
-		store.now = now
+		store.refused.now = now
 	}
 	return store, err
 }
 
+// TextOf is the text of version 1 with that content, and the checksum that fits it.
+func TextOf(content []byte) []byte {
+	return []byte(textVersion + "." + base64.RawURLEncoding.EncodeToString(append(slices.Clone(content), textSum(content)...)))
+}
+
 // Remember is what follows a refusal by Redis; meanwhile runs while it is under way.
 func (s *RedisStore) Remember(req Request, d Decision, meanwhile ...func()) {
-	a := attempt{shard: s.refused.shard(req.Key), sent: s.now()}
-	_, a.epoch = a.shard.find(req)
+	a := attempt{shard: s.refused.shard(req.Key), sent: s.refused.now()}
+	_, a.epoch = a.shard.find(&req)
 	for _, f := range meanwhile {
 		f()
 	}
-	s.remember(req, d, a)
+	s.refused.remember(&req, d, a)
 }
 
 // Unlooked is how long a refusal stands without a look into the client's cache.
@@ -66,14 +74,15 @@ func (s *RedisStore) Refusals() int {
 func (s *RedisStore) DecideTogether(ctx context.Context, requests ...Request) ([]Decision, []error) {
 	calls := make([]*call, len(requests))
 	for i, req := range requests {
-		calls[i] = &call{turns: make(chan turn, 1)}
-		calls[i].ask(&req)
+		calls[i] = newCall(&req, nil)
 	}
-	s.group.send(ctx, calls)
+	s.decide(ctx, calls)
 	decisions, errs := make([]Decision, len(calls)), make([]error, len(calls))
 	for i, c := range calls {
-		<-c.turns
 		c.decision.takenFrom(requests[i].Key)
+		if c.decision.Granted > 0 {
+			c.decision.Store = s.name
+		}
 		decisions[i], errs[i] = c.decision, c.err
 	}
 	return decisions, errs
@@ -87,11 +96,12 @@ func (s *RedisStore) Leaving() int { return s.calls.Leaving() }
 
 // Waiting is how many calls wait for their batch to be sent.
 func (s *RedisStore) Waiting() int {
-	waiting := s.group.waitingCalls()
-	s.parts.mu.Lock()
-	defer s.parts.mu.Unlock()
-	for _, part := range s.parts.byName {
-		waiting += part.group.waitingCalls()
+	parts := s.refused.parts
+	waiting := parts.group.waitingCalls()
+	parts.mu.Lock()
+	defer parts.mu.Unlock()
+	for _, group := range parts.byNode {
+		waiting += group.waitingCalls()
 	}
 	return waiting
 }

@@ -30,13 +30,6 @@ func newGates() *gates {
 }
 
 func (g *gates) send(_ context.Context, calls []*call) {
-	g.pass(calls)
-	for _, c := range calls {
-		c.finish()
-	}
-}
-
-func (g *gates) pass(calls []*call) {
 	g.mu.Lock()
 	for _, c := range calls {
 		g.sent = append(g.sent, c.key)
@@ -60,7 +53,7 @@ func start(t *testing.T, ctx context.Context, g *group, key string) (ended <-cha
 	before := g.flying + len(g.waiting)
 	g.mu.Unlock()
 	go func() {
-		_, err := g.do(ctx, newCall(Request{Key: key}), time.Now().Add(g.timeout))
+		_, err := g.do(ctx, newCall(&Request{Key: key}, nil), time.Now().Add(g.timeout))
 		errs <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -75,6 +68,12 @@ func (g *group) waitingCalls() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.waiting)
+}
+
+func (g *group) isIdle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) == 0 && g.flying == 0
 }
 
 func TestGroupJoinsWhatArrivesWhileOthersAreUnderWay(t *testing.T) {
@@ -169,7 +168,7 @@ func TestGroupDrainsWhenItIsClosed(t *testing.T) {
 		defer g.mu.Unlock()
 		return g.closed
 	}, 10*time.Second, time.Microsecond)
-	_, err := g.do(t.Context(), newCall(Request{Key: "late"}), time.Now().Add(time.Minute))
+	_, err := g.do(t.Context(), newCall(&Request{Key: "late"}, nil), time.Now().Add(time.Minute))
 	require.ErrorIs(t, err, ErrStoreUnavailable)
 	select {
 	case <-closed:
@@ -199,19 +198,16 @@ func TestGroupDecidesALoneCallInItsCallersGoroutine(t *testing.T) {
 	g := newGroup(groupLimits{batches: 2, size: 10}, time.Minute, &interrupt.Registry{}, func(ctx context.Context, calls []*call) {
 		sentIn = goroutine()
 		deadline, _ = ctx.Deadline()
-		for _, c := range calls {
-			c.finish()
-		}
 	})
 	want := time.Now().Add(5 * time.Second)
-	_, err := g.do(context.Background(), newCall(Request{Key: "k"}), want)
+	_, err := g.do(context.Background(), newCall(&Request{Key: "k"}, nil), want)
 	require.NoError(t, err)
 	assert.Equal(t, goroutine(), sentIn)
 	assert.Equal(t, want, deadline, "which the caller's deadline bounds")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err = g.do(ctx, newCall(Request{Key: "k"}), want)
+	_, err = g.do(ctx, newCall(&Request{Key: "k"}, nil), want)
 	require.NoError(t, err)
 	assert.NotEqual(t, goroutine(), sentIn, "a caller that may leave must not be held by the command")
 }
@@ -233,7 +229,7 @@ func TestGroupsLeaderHoldsUpNobody(t *testing.T) {
 	<-gates.arrived
 	hasty := make(chan error, 1)
 	go func() {
-		_, err := g.do(context.Background(), newCall(Request{Key: "hasty"}), time.Now().Add(10*time.Second))
+		_, err := g.do(context.Background(), newCall(&Request{Key: "hasty"}, nil), time.Now().Add(10*time.Second))
 		hasty <- err
 	}()
 	require.Eventually(t, func() bool { return g.waitingCalls() == 1 }, 10*time.Second, time.Microsecond)
@@ -270,9 +266,6 @@ func TestGroupsLeaderHoldsUpNobody(t *testing.T) {
 func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
 	g := newGroup(groupLimits{batches: 2, size: 5}, 10*time.Second, &interrupt.Registry{}, func(_ context.Context, calls []*call) {
 		time.Sleep(time.Duration(rand.IntN(100)) * time.Microsecond)
-		for _, c := range calls {
-			c.finish()
-		}
 	})
 	var callers sync.WaitGroup
 	for i := range 32 {
@@ -284,7 +277,7 @@ func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, time.Duration(rand.IntN(300))*time.Microsecond)
 					defer cancel()
 				}
-				if _, err := g.do(ctx, newCall(Request{Key: "k"}), time.Now().Add(10*time.Second)); i%2 == 1 {
+				if _, err := g.do(ctx, newCall(&Request{Key: "k"}, nil), time.Now().Add(10*time.Second)); i%2 == 1 {
 					assert.NoError(t, err)
 				}
 			}
@@ -299,7 +292,7 @@ func TestGroupWithCallersThatLeaveAtAnyTime(t *testing.T) {
 func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	var byDefault groupLimits
 	for trip, want := range map[time.Duration]int{
-		0: 2, 100 * time.Microsecond: 2, time.Millisecond: 6, 5 * time.Millisecond: 22, 20 * time.Millisecond: 32, time.Hour: 32,
+		0: 1, 99 * time.Microsecond: 1, 100 * time.Microsecond: 2, time.Millisecond: 6, 5 * time.Millisecond: 22, 20 * time.Millisecond: 32, time.Hour: 32,
 	} {
 		assert.Equal(t, want, byDefault.batchesFor(trip), trip)
 		assert.Equal(t, 7, groupLimits{batches: 7}.batchesFor(trip), "as it was set")
@@ -332,12 +325,12 @@ func TestALeaderWhoseContextHasEndedLeadsTheOthersAndTakesNothing(t *testing.T) 
 	gates := newGates()
 	close(gates.release)
 	g := newGroup(groupLimits{batches: 1, size: 10}, time.Minute, &interrupt.Registry{}, gates.send)
-	leader := newCall(Request{Key: "leader"})
+	leader := newCall(&Request{Key: "leader"}, nil)
 	leader.leading = true
 	g.waiting, g.flying, g.gathering = []*call{leader}, 1, true
 	other := make(chan error, 1)
 	go func() {
-		_, err := g.do(t.Context(), newCall(Request{Key: "other"}), time.Now().Add(time.Minute))
+		_, err := g.do(t.Context(), newCall(&Request{Key: "other"}, nil), time.Now().Add(time.Minute))
 		other <- err
 	}()
 	require.Eventually(t, func() bool { return g.waitingCalls() == 2 }, 10*time.Second, time.Microsecond)
@@ -350,13 +343,13 @@ func TestALeaderWhoseContextHasEndedLeadsTheOthersAndTakesNothing(t *testing.T) 
 	require.Eventually(t, g.isIdle, 10*time.Second, time.Microsecond)
 
 	// Alone, it sends nothing.
-	alone := newCall(Request{Key: "alone"})
+	alone := newCall(&Request{Key: "alone"}, nil)
 	alone.leading = true
 	g.waiting, g.flying, g.gathering = []*call{alone}, 1, true
 	_, err = g.lead(ctx, alone, time.Now().Add(time.Minute))
 	require.ErrorIs(t, err, context.Canceled)
 	require.Eventually(t, g.isIdle, 10*time.Second, time.Microsecond)
 	assert.Equal(t, []string{"other"}, gates.calls())
-	_, err = g.do(t.Context(), newCall(Request{Key: "next"}), time.Now().Add(time.Minute))
+	_, err = g.do(t.Context(), newCall(&Request{Key: "next"}, nil), time.Now().Add(time.Minute))
 	require.NoError(t, err, "it holds up nobody")
 }

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
 const (
@@ -48,8 +45,8 @@ type RedisConfig struct {
 
 	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
 	// each node: 1 or more. Each has a connection of its own. A negative value is an error.
-	// 0 stands for the default. Defaults to 2 where Redis is near, and to more the longer the
-	// network's round trip is: 6 at 1ms, 22 at 5ms, 32 from 8ms on.
+	// 0 stands for the default. Defaults to 1 where a round trip takes less than 0.1ms, as on
+	// the same machine, and to more the longer it is: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, 32 from 8ms on.
 	BatchesInFlight int
 }
 
@@ -120,31 +117,14 @@ type RedisConfig struct {
 // BCAST must cover the Prefix of the store: else a reopened key can stay refused for up to 10
 // seconds.
 type RedisStore struct {
-	client  rueidis.Client
-	prefix  string
-	timeout time.Duration
-	take    *script
-	peek    *script
-	settle  *script
-	leave   *script // as settle, for what must not be settled twice
-
-	calls  interrupt.Registry // commands that are under way
-	pooled atomic.Int32       // commands of bounded that have a connection of their own
-
-	connecting atomic.Bool // in the background
-	batches    groupLimits
-	group      *group // of all calls; in a Cluster of those whose node is not known
-	cluster    bool
-	parts      parts
-	closed     atomic.Bool
-
-	sharing sharing
-
+	*link
 	refused refusals
-	now     func() time.Time // how long refusals are remembered; nothing is decided on it
 }
 
-var _ Store = (*RedisStore)(nil)
+var (
+	_ Store  = (*RedisStore)(nil)
+	_ Parted = (*RedisStore)(nil)
+)
 
 // NewRedisStore returns a Store over a client, which it does not own: close the
 // client yourself, after the last call. It makes no call to Redis. Its errors match
@@ -211,9 +191,10 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	s := &RedisStore{
+	l := &link{
 		client:  client,
 		prefix:  config.Prefix,
+		name:    "redis:" + config.Prefix,
 		timeout: config.Timeout,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
@@ -221,17 +202,14 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		// Not one that comes twice: another call may get a place ahead of the clock in between, and
 		// of an entry that calls share it would take the units of others.
 		leave: newScript(refund, "EVALSHA", false),
-		now:   time.Now,
 	}
-	s.calls.Lifetime = config.ConnectionLifetime
-	s.batches = batches
-	decideAll := s.decideBy(func() rueidis.Client { return client })
+	l.calls.Lifetime = config.ConnectionLifetime
 	if client.Mode() == rueidis.ClientModeCluster {
-		s.cluster = true
-		s.parts.byName = map[string]*part{}
-		decideAll = s.decideAnywhere
+		l.slots = &slots{client: client, prefix: config.Prefix, timeout: config.Timeout}
 	}
-	s.group = newGroup(batches, config.Timeout, &s.calls, decideAll)
+	s := &RedisStore{link: l}
+	s.refused.parts = newParts(l, batches)
+	s.refused.now = time.Now
 	return s, nil
 }
 
@@ -245,47 +223,22 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 		return Decision{}, errClosed
 	case ctx.Err() != nil:
 		return Decision{}, ContextEnded(ctx)
-	}
-	if req.Peek {
-		c := &call{}
-		c.ask(&req)
-		return s.look(ctx, c)
-	}
-	if req.Wait {
+	case req.Peek:
+		return s.look(ctx, &req)
+	case req.Wait:
 		ctx = context.WithoutCancel(ctx) // a place that is taken must become known
 	}
-	deadline := s.deadline(ctx)
-	var (
-		d    Decision
-		made attempt
-		err  error
-	)
-	plain := req.Costs == nil && !req.AtMost && !req.Wait // what else is asked is not in the cache
-	if plain {
-		if d, made, err = s.stillRefused(ctx, req); err != nil || d.Reason != "" {
-			return d, err
-		}
+	d, err := s.refused.take(ctx, &req, s.deadline(ctx))
+	if d.Granted > 0 {
+		d.Store = s.name
 	}
-	group := s.group
-	if s.cluster {
-		if part := s.partOf(req.Key); part != nil {
-			group = part.group
-		}
-	}
-	if d, err = group.do(ctx, newCall(req), deadline); err != nil {
-		s.partsChanged()
-		return Decision{}, err
-	}
-	if plain {
-		s.remember(req, d, made)
-	} else if d.Allowed {
-		s.refused.shard(req.Key).taken(req)
-	}
-	return d, nil
+	return d, err
 }
 
 // look peeks.
-func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
+func (s *RedisStore) look(ctx context.Context, req *Request) (Decision, error) {
+	c := &call{}
+	c.ask(req)
 	err := s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		b := &batch{calls: []*call{c}}
 		s.ask(ctx, s.client, pooled, s.peek, []*batch{b})
@@ -297,18 +250,38 @@ func (s *RedisStore) look(ctx context.Context, c *call) (Decision, error) {
 	return c.decision, nil
 }
 
+// Part implements [Parted]: the address of the node of a Cluster that serves the key's slot, ""
+// with a single server, or while that is not known. By slot instead of by node, each of thousands
+// of slots would have to find out by its own timeouts that a node is away.
+func (s *RedisStore) Part(key string) string {
+	if s.slots == nil {
+		return ""
+	}
+	if n := s.slots.nodeOf(key); n != nil {
+		return n.name
+	}
+	return ""
+}
+
 // Close waits for the calls of Take that are under way and may count. Later ones fail with
 // [ErrStoreUnavailable]. It does not close the client.
 func (s *RedisStore) Close() {
 	s.closed.Store(true)
-	s.group.close()
-	s.parts.close()
+	s.refused.close()
 }
 
 // Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
-// each limit, if Redis refuses their logs in one command.
+// each limit, if Redis refuses their logs in one command. Any store with the same Prefix can
+// settle, in any process. It cannot tell a Decision of another Redis with that Prefix: it then
+// finds nothing to settle.
 func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
-	q, again := s.settlement(key, &d, units)
+	if d.Granted == 0 {
+		return nil
+	}
+	if d.Store != s.name {
+		return fmt.Errorf("%w: Decision.Store is %s; allowed: %q", ErrForeignDecision, quoteShort(d.Store), s.name)
+	}
+	q, again := settlement(s.prefix, key, &d, units)
 	if len(q.keys) == 0 {
 		return nil
 	}
@@ -331,7 +304,7 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		keys := s.appendKeys(nil, key, limits)
+		keys := appendKeys(nil, s.prefix, key, limits)
 		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, pooled, keys[from:to]...) })
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -14,7 +15,8 @@ import (
 func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	r := replyReader{rest: reply}
 	now := r.int()
-	answers := make([]outcome, 0, len(entries)+1)
+	var one [1]outcome // spares an allocation for a lone call
+	answers := slices.Grow(one[:0], len(entries))
 	for i := range entries {
 		answers = r.entry(answers, i, &entries[i])
 	}
@@ -66,11 +68,6 @@ type outcome struct {
 	values  []rueidis.RedisMessage // used and reset of each limit, then retry if they were refused
 }
 
-// callError is the error that Redis gave to the script for one call.
-type callError string
-
-func (e callError) Error() string { return string(e) }
-
 type replyReader struct {
 	rest []rueidis.RedisMessage
 	err  error
@@ -116,7 +113,7 @@ func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 			// server refuses from what it stores.
 			if why := r.take(1); r.err == nil {
 				if refused, ok := rueidis.IsRedisErr(why[0].Error()); ok {
-					o.err = callError(refused.Error())
+					o.err = refused
 				} else {
 					r.err = errNoError
 				}

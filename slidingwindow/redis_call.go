@@ -1,12 +1,31 @@
 package slidingwindow
 
-import (
-	"context"
-	"sync"
-	"time"
+import "time"
+
+// kind is what decide.lua is asked to do.
+type kind byte
+
+const (
+	kindTake kind = iota
+	kindPeek
+	kindAtMost
+	kindWait
 )
 
-// call is one Take on its way through a batch.
+func kindOf(req *Request) kind {
+	switch {
+	case req.Peek:
+		return kindPeek
+	case req.AtMost:
+		return kindAtMost
+	case req.Wait:
+		return kindWait
+	default:
+		return kindTake
+	}
+}
+
+// call is one Take: what is asked, what came of it, and who waits for that.
 type call struct {
 	kind   kind
 	key    string
@@ -14,30 +33,22 @@ type call struct {
 	cost   int64
 	costs  []int64       // as in Request
 	ahead  time.Duration // MaxWait or Ahead of Request
+	node   *node         // of a Cluster that has the key; nil: not known
 
 	decision Decision
 	err      error
-	turns    chan turn // has room for one
 
+	waiter[turn]
 	leading, left bool // as the group's lock guards
-
-	patience *time.Timer // of its caller
 }
 
-var callPool = sync.Pool{New: func() any { return &call{turns: make(chan turn, 1), patience: stoppedTimer()} }}
+// turn is what a waiting call is told.
+type turn bool
 
-// stoppedTimer is for one that is used again and again, by Reset and Stop.
-func stoppedTimer() *time.Timer {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return timer
-}
-
-func newCall(req Request) *call {
-	c := callPool.Get().(*call)
-	c.ask(&req)
-	return c
-}
+const (
+	decided turn = false // there is a decision or an error
+	leads   turn = true  // the call leads the next batch
+)
 
 func (c *call) ask(req *Request) {
 	c.kind, c.key, c.limits, c.cost, c.costs = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs
@@ -57,24 +68,8 @@ func (c *call) costOf(limit int) int64 {
 	}
 }
 
-// finish tells the caller that the call is decided. It must be the last that is done with it.
-func (c *call) finish() { c.turns <- decided }
-
-// result is what the caller of a decided call gets. The call is used again after it.
-func (c *call) result(ctx context.Context) (Decision, error) {
-	d, err := c.decision, c.err
-	c.key, c.limits, c.costs, c.decision, c.err = "", nil, nil, Decision{}, nil
-	callPool.Put(c)
-	if err != nil && hasEnded(ctx) { // the first thing to tell the caller
-		return Decision{}, ContextEnded(ctx)
-	}
-	return d, err
+// question is what a script is asked.
+type question struct {
+	keys []string // all in one slot of a Cluster
+	args []string
 }
-
-// turn is what a waiting call is told.
-type turn bool
-
-const (
-	decided turn = false // there is a decision or an error
-	leads   turn = true  // the call leads the next batch
-)

@@ -3,15 +3,12 @@ package slidingwindow
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -20,13 +17,6 @@ import (
 var trialScript string
 
 const (
-	// trialLimit is longer than the name of a limit may be, so a trial never touches the log of
-	// a user's key. It tells whoever finds it in Redis what it is.
-	trialLimit = "a-trial-that-proves-that-decisions-can-be-made-and-expires-in-seconds-"
-
-	// A log of a trial lives for twice as long, if it cannot be removed.
-	trialWindow = 5 * time.Second
-
 	// So many slots of a Cluster share a trial key when nodes are looked for. A node with twice
 	// as many slots in a row is found for certain.
 	slotsOfTrial = 64
@@ -71,31 +61,35 @@ func (s *RedisStore) Check(ctx context.Context) error {
 	if err := joinDistinct(errs); err != nil {
 		return err
 	}
-	if s.cluster {
-		return s.checkParts(ctx)
+	if s.slots != nil {
+		return s.checkSlots(ctx)
 	}
 	return s.learnSharing(ctx, trials[0].addr)
+}
+
+// checkSlots reads the table of the slots now. Without it each call of the Cluster goes by itself.
+func (s *RedisStore) checkSlots(ctx context.Context) error {
+	err := s.slots.ask(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case hasEnded(ctx): // the first thing to tell the caller
+		return ContextEnded(ctx)
+	case s.verdictOf(ctx, "", err).denied:
+		return lackingRights("", []string{"+cluster|slots"})
+	default:
+		return err
+	}
 }
 
 // trial is one key to try, and the address of its server, "" if that is not known.
 type trial struct{ key, addr string }
 
-func newTrialKey() string { return "trial-" + rand.Text() }
-
-// trialLimits are limits that nothing was taken from yet. Each allows one unit.
-func trialLimits(n int) []Limit {
-	limits := make([]Limit, n)
-	for i := range limits {
-		limits[i] = Limit{Name: trialLimit + strconv.Itoa(i), Max: 1, Window: trialWindow}
-	}
-	return limits
-}
-
 // trials returns one trial, or in a Cluster one for each node that has slots, and some for slots
 // that no node says it has.
 func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
 	nodes := s.client.Nodes()
-	if !s.cluster {
+	if s.slots == nil {
 		return []trial{{newTrialKey(), strings.Join(slices.Sorted(maps.Keys(nodes)), ", ")}}, nil
 	}
 	keys := s.trialKeysOfCluster()
@@ -150,7 +144,7 @@ func (s *RedisStore) trialKeysOfCluster() []string {
 	keys := make([]string, clusterSlots/slotsOfTrial)
 	for found := 0; found < len(keys); {
 		key := newTrialKey()
-		if at := s.slotOf(key) / slotsOfTrial; keys[at] == "" {
+		if at := s.slots.of(key) / slotsOfTrial; keys[at] == "" {
 			keys[at] = key
 			found++
 		}

@@ -39,16 +39,21 @@ func newScript(text, verb string, retry bool) *script {
 	return s
 }
 
-// question is one command, and the reply to it.
-type question struct {
-	keys  []string // all in one slot of a Cluster
-	args  []string
+// batch is what one command decides, or what one asks else.
+type batch struct {
+	calls []*call
+	err   error // of the command; the calls then have no decision
+
+	question
 	reply rueidis.RedisResult
+
+	entries []joined
+	one     [1]joined // room for the entry of a lone call
 }
 
-// exec asks the questions of batches, all in one round trip to a server.
+// exec sends the commands of batches, all in one round trip to a server.
 //
-// In a connection of its own (pooled) it asks in the caller's goroutine: the commands are marked as
+// In a connection of its own (pooled) it does so in the caller's goroutine: the commands are marked as
 // blocking ones, which gives them a connection of rueidis's pool. Nobody else uses it meanwhile, so
 // that they are written and read here and now, and to give it up harms nobody. Through the
 // connection that all share they would pass two goroutines more.
@@ -80,15 +85,15 @@ func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, b
 
 func (s *script) send(ctx context.Context, client rueidis.Client, pooled bool, verb, body string, batches []*batch) {
 	if len(batches) == 1 {
-		q := &batches[0].question
-		q.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, pooled, verb, body, q)) })
+		b := batches[0]
+		b.reply = again(func() rueidis.RedisResult { return client.Do(ctx, s.command(client, pooled, verb, body, b)) })
 		return
 	}
 	var replies []rueidis.RedisResult
 	again(func() rueidis.RedisResult {
 		commands := make([]rueidis.Completed, len(batches))
 		for i, b := range batches {
-			commands[i] = s.command(client, pooled, verb, body, &b.question)
+			commands[i] = s.command(client, pooled, verb, body, b)
 		}
 		replies = client.DoMulti(ctx, commands...)
 		return replies[0]
@@ -98,8 +103,8 @@ func (s *script) send(ctx context.Context, client rueidis.Client, pooled bool, v
 	}
 }
 
-func (s *script) command(client rueidis.Client, pooled bool, verb, body string, q *question) rueidis.Completed {
-	return build(client.B().Arbitrary(verb, body, strconv.Itoa(len(q.keys))).Keys(q.keys...).Args(q.args...), pooled, s.retry)
+func (s *script) command(client rueidis.Client, pooled bool, verb, body string, b *batch) rueidis.Completed {
+	return build(client.B().Arbitrary(verb, body, strconv.Itoa(len(b.keys))).Keys(b.keys...).Args(b.args...), pooled, s.retry)
 }
 
 // unlink removes keys.

@@ -5,97 +5,97 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
-const mostPooled = 4
+// ReplyError is what Redis answered in place of a decision. It is in the chain of the error
+// ([ErrStoreUnavailable] or [ErrForeignData]); it matches [ErrCallRejected] if it concerns this call alone.
+type ReplyError struct {
+	// Code is the first word of the reply if it is one in capitals, such as "READONLY", "OOM"
+	// or "NOPERM", else "ERR". It is for metrics.
+	Code string
 
-// bounded makes one call to Redis under the store's timeout, and names its error. The call is
-// told whether it has a connection of its own. A few at a time have: they are made in the
-// caller's goroutine. Others share one, as many callers may peek or refund at the same time.
-func (s *RedisStore) bounded(ctx context.Context, call func(ctx context.Context, pooled bool) error) error {
-	if ctx.Err() != nil {
-		return ContextEnded(ctx)
-	}
-	deadline := s.deadline(ctx)
-	if canLeave(ctx, &s.calls) {
-		if s.pooled.Add(1) <= mostPooled {
-			defer s.pooled.Add(-1)
-			bound := newBound(ctx, deadline, &s.calls)
-			defer bound.stop()
-			return s.failure(ctx, call(bound, true))
+	// Text is the reply, cut before anything that it repeats of the call's keys.
+	Text string
+}
+
+// Error implements error.
+func (e *ReplyError) Error() string { return e.Text }
+
+// Is reports whether target is [ErrCallRejected] and the reply concerns this call alone.
+func (e *ReplyError) Is(target error) bool { return target == ErrCallRejected && e.rejects() }
+
+// rejections are how replies begin that concern one call. Redis takes "ERR " as a code of its own,
+// which the client cuts off.
+var rejections = []string{
+	"NOPERM", "TRYAGAIN", "MOVED", "ASK", "CROSSSLOT",
+	"unknown command", "unknown subcommand", "wrong number of arguments",
+	// What Redis tells a script, which gives it on: before 7.2, and since.
+	"Unknown Redis command called from script",
+	"The user executing the script can't",
+	"ACL failure in script",
+}
+
+func (e *ReplyError) rejects() bool {
+	for _, begins := range rejections {
+		if strings.HasPrefix(e.Text, begins) {
+			return true
 		}
-		s.pooled.Add(-1)
 	}
-	return s.await(ctx, deadline, func(ctx context.Context) error { return call(ctx, false) })
+	return false
 }
 
-// await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
-// or at the deadline; the call is not told that ctx has ended.
-func (s *RedisStore) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
-	w := waiters.Get().(*waiter)
-	go func() {
-		bound := newBound(context.Background(), deadline, nil)
-		defer bound.stop()
-		w.result <- call(bound)
-	}()
-	w.patience.Reset(time.Until(deadline))
-	select {
-	case err := <-w.result:
-		w.patience.Stop()
-		waiters.Put(w) // nobody else knows it any more
-		return s.failure(ctx, err)
-	case <-ctx.Done():
-		w.patience.Stop()
-		return ContextEnded(ctx)
-	case <-w.patience.C:
-		return s.failure(ctx, context.DeadlineExceeded)
+// newReplyError is the reply that err comes from, nil if it comes from none.
+func newReplyError(err error) *ReplyError {
+	var reply *rueidis.RedisError
+	if !errors.As(err, &reply) || reply.IsNil() {
+		return nil
 	}
-}
-
-// waiter is what one waits with for a call that another goroutine makes.
-type waiter struct {
-	result   chan error // has room for one
-	patience *time.Timer
-}
-
-var waiters = sync.Pool{New: func() any { return &waiter{make(chan error, 1), stoppedTimer()} }}
-
-// deadline is when a call that is made now ends, unless ctx says so itself.
-func (s *RedisStore) deadline(ctx context.Context) time.Time {
-	deadline := time.Now().Add(s.timeout)
-	if callers, has := ctx.Deadline(); has && ctx.Done() == nil && callers.Before(deadline) {
-		return callers
+	text := strings.TrimPrefix(reply.Error(), "ERR ")
+	code, _, _ := strings.Cut(text, " ")
+	if code == "" || strings.ToUpper(code) != code {
+		code = "ERR"
 	}
-	return deadline
+	return &ReplyError{Code: code, Text: withoutKeys(text)}
 }
 
-// failure names the error of a call to Redis that the caller's context and the store's
-// timeout bounded.
-func (s *RedisStore) failure(ctx context.Context, err error) error {
+// withoutKeys cuts what a reply repeats of its command. A caller's key is nowhere in a command
+// but in the name of a log, <prefix>:{<key>}:<limit name>, whose prefix has no space.
+func withoutKeys(text string) string {
+	text, _, echoes := strings.Cut(text, ", with args")
+	before, _, names := strings.Cut(text, ":{")
+	if names {
+		text = strings.TrimRight(before[:strings.LastIndexByte(before, ' ')+1], " ")
+	}
+	if echoes || names {
+		text = strings.TrimLeft(text+" ...", " ")
+	}
+	return text
+}
+
+// failure names the error of a command that the caller's context and the store's timeout bounded.
+func failure(ctx context.Context, timeout time.Duration, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case hasEnded(ctx): // the first thing to tell the caller
 		return ContextEnded(ctx)
 	default:
-		return s.commandFailure(err)
+		return commandFailure(timeout, err)
 	}
 }
 
 // commandFailure names the error of a command that did not fail by a caller's context.
-func (s *RedisStore) commandFailure(err error) error {
+func commandFailure(timeout time.Duration, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return lateFailure(s.timeout, err)
+		return fmt.Errorf("%w: no answer from redis within %v: %w", ErrStoreUnavailable, timeout, err)
 	}
 	return redisFailure(err)
 }
 
-func lateFailure(timeout time.Duration, err error) error {
-	return fmt.Errorf("%w: no answer from redis within %v: %w", ErrStoreUnavailable, timeout, err)
-}
-
+// redisFailure names the error of a command.
 func redisFailure(err error) error {
 	if errors.Is(err, ErrStoreUnavailable) {
 		return err
@@ -114,4 +114,30 @@ func redisFailure(err error) error {
 func isForeignData(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "WRONGTYPE") || strings.HasPrefix(text, "FOREIGN")
+}
+
+// isCrossSlot reports whether keys of several slots were in one command, which was then not
+// run: by a server of a Cluster behind a client or a proxy that takes it for a single one.
+func isCrossSlot(err error) bool { return isReply(err, "CROSSSLOT") }
+
+// isTryAgain reports whether a command was not run because its slot is being moved, and no node
+// has all of its keys. A key that does not exist counts as one of the new node's, where only
+// a command for this key alone may make it.
+func isTryAgain(err error) bool { return isReply(err, "TRYAGAIN") }
+
+func isReply(err error, begins string) bool {
+	reply, is := replyOf(err)
+	return is && strings.HasPrefix(reply, begins)
+}
+
+// replyOf returns what a server answered, without "ERR ".
+func replyOf(err error) (reply string, ok bool) {
+	var named *ReplyError
+	if !errors.As(err, &named) {
+		named = newReplyError(err)
+	}
+	if named == nil {
+		return "", false
+	}
+	return named.Text, true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // group joins the calls of one process that are made at the same time into batches, as
 // databases commit transactions in groups. It has no goroutine of its own: the first call of a
-// batch leads it. The leader sends the batch, ends the calls in it, and names the first of
+// batch leads it. The leader sends the batch, tells the calls in it, and names the first of
 // those that came meanwhile to lead the next batch. So a lone call is sent and answered in its
 // caller's goroutine.
 //
@@ -22,7 +23,7 @@ import (
 // the calls in it.
 type group struct {
 	limits  groupLimits
-	send    func(ctx context.Context, calls []*call) // decides them, and ends each with finish
+	send    func(ctx context.Context, calls []*call) // decides them
 	timeout time.Duration
 	calls   *interrupt.Registry
 
@@ -48,6 +49,26 @@ func newGroup(limits groupLimits, timeout time.Duration, calls *interrupt.Regist
 	return g
 }
 
+var callPool = sync.Pool{New: func() any { return &call{waiter: newWaiter[turn]()} }}
+
+func newCall(req *Request, node *node) *call {
+	c := callPool.Get().(*call)
+	c.ask(req)
+	c.node = node
+	return c
+}
+
+// result is what the caller of a decided call gets. The call is used again after it.
+func (c *call) result(ctx context.Context) (Decision, error) {
+	d, err := c.decision, c.err
+	c.key, c.limits, c.costs, c.node, c.decision, c.err = "", nil, nil, nil, Decision{}, nil
+	callPool.Put(c)
+	if err != nil && hasEnded(ctx) { // the first thing to tell the caller
+		return Decision{}, ContextEnded(ctx)
+	}
+	return d, err
+}
+
 var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
 
 // do decides c, which it takes over. It returns when c is decided, when ctx ends, or at the
@@ -69,7 +90,7 @@ func (g *group) do(ctx context.Context, c *call, deadline time.Time) (Decision, 
 		return g.lead(ctx, c, deadline)
 	}
 	if leader != nil {
-		leader.turns <- leads
+		leader.told <- leads
 	}
 	return g.await(ctx, c, deadline)
 }
@@ -91,24 +112,15 @@ func (g *group) leader() *call {
 
 // await waits until c is decided, or leads.
 func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
-	c.patience.Reset(time.Until(deadline))
-	select {
-	case t := <-c.turns:
-		c.patience.Stop()
-		if t == leads {
-			return g.lead(ctx, c, deadline)
-		}
+	t, ended := c.wait(ctx, deadline)
+	switch {
+	case ended != nil:
+		g.leave(c)
+		return Decision{}, failure(ctx, g.timeout, ended)
+	case t == leads:
+		return g.lead(ctx, c, deadline)
+	default:
 		return c.result(ctx)
-	case <-ctx.Done():
-		c.patience.Stop()
-		g.leave(c)
-		return Decision{}, ContextEnded(ctx)
-	case <-c.patience.C:
-		g.leave(c)
-		if hasEnded(ctx) { // the first thing to tell the caller
-			return Decision{}, ContextEnded(ctx)
-		}
-		return Decision{}, lateFailure(g.timeout, context.DeadlineExceeded)
 	}
 }
 
@@ -135,24 +147,23 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 
 	full := time.Now().Add(g.timeout)
 	if ended {
-		go g.fly(context.Background(), calls, full)
+		go g.fly(context.Background(), calls, full, nil)
 		return Decision{}, ContextEnded(ctx)
 	}
 	switch alone := len(calls) == 1; {
 	case alone && canLeave(ctx, g.calls):
-		g.fly(ctx, calls, deadline)
+		g.fly(ctx, calls, deadline, c)
 	case !alone && ctx.Done() == nil && full.Sub(deadline) <= g.timeout/2:
-		g.fly(context.Background(), calls, deadline)
+		g.fly(context.Background(), calls, deadline, c)
 	default:
-		go g.fly(context.Background(), calls, full)
+		go g.fly(context.Background(), calls, full, nil)
 		return g.await(ctx, c, deadline)
 	}
-	<-c.turns
 	return c.result(ctx)
 }
 
-// fly sends a batch, which ends with ctx.
-func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
+// fly sends a batch, which ends with ctx, and tells the calls in it, but for own.
+func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time, own *call) {
 	began := time.Now()
 	if len(calls) > 0 {
 		bound := newBound(ctx, deadline, g.calls)
@@ -160,11 +171,17 @@ func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
 		bound.stop()
 	}
 	took := time.Since(began)
+	lone := len(calls) == 1
+	for _, c := range calls {
+		if c != own {
+			c.told <- decided // the last that is done with it
+		}
+	}
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(calls) > 0 {
-		g.trip.note(began, took, len(calls) == 1 && g.flying == 1)
+		g.trip.note(began, took, lone && g.flying == 1)
 	}
 	g.flying--
 	g.appoint()
@@ -173,31 +190,20 @@ func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time) {
 // appoint tells the leader of the next batch, if there may be one. mu is held.
 func (g *group) appoint() {
 	if leader := g.leader(); leader != nil {
-		leader.turns <- leads
+		leader.told <- leads
 	}
 	if len(g.waiting) == 0 && g.flying == 0 {
 		g.idle.Broadcast()
 	}
 }
 
-// isIdle reports whether nothing is under way and nothing waits.
-func (g *group) isIdle() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.waiting) == 0 && g.flying == 0
-}
-
 // gather takes the next batch from the calls that wait, and forgets those that left. mu is
 // held.
 func (g *group) gather() []*call {
-	var calls []*call
-	taken := 0
-	for ; taken < len(g.waiting) && len(calls) < g.limits.size; taken++ {
-		if c := g.waiting[taken]; !c.left {
-			calls = append(calls, c)
-		}
-	}
-	g.dropFirst(taken)
+	g.waiting = slices.DeleteFunc(g.waiting, func(c *call) bool { return c.left })
+	n := min(len(g.waiting), g.limits.size)
+	calls := g.waiting[:n:n]
+	g.dropFirst(n)
 	return calls
 }
 
@@ -230,8 +236,57 @@ func (g *group) close() {
 	}
 }
 
-// hasEnded reports whether ctx has ended, or its timer is only late to say so.
-func hasEnded(ctx context.Context) bool {
-	deadline, has := ctx.Deadline()
-	return ctx.Err() != nil || has && !time.Now().Before(deadline)
+const (
+	// A round trip that is shorter is the time of Redis and of CPUs, not of the network. There one
+	// batch at a time costs least: calls that are made meanwhile share the next one.
+	nearby = 100 * time.Microsecond
+
+	// A longer way has room for more batches. One for each so much of a round trip keeps a
+	// call from waiting much for those of others, and leaves something to share.
+	perBatch = 250 * time.Microsecond
+
+	// Each batch that is under way has a connection.
+	mostBatches = 32
+
+	// The network may change.
+	tripMemory = time.Second
+)
+
+// batchesFor is how many batches may be under way where the network's round trip takes that
+// long. Waiting for a batch to return pays while Redis or a CPU is what limits: then the next
+// batch is larger. It does not while batches are only on their way.
+func (l groupLimits) batchesFor(trip time.Duration) int {
+	switch {
+	case l.batches > 0:
+		return l.batches
+	case trip < nearby:
+		return 1
+	default:
+		return min(2+int(trip/perBatch), mostBatches)
+	}
+}
+
+// roundTrip remembers the fastest of some round trips. Those of lone calls tell of the network:
+// others wait for Redis and for CPUs, too, and can only tell that it is faster.
+type roundTrip struct {
+	since        time.Time
+	now, earlier time.Duration // the fastest since then, and in the time before
+}
+
+// note takes in a round trip.
+func (r *roundTrip) note(began time.Time, took time.Duration, lone bool) {
+	if lone && began.Sub(r.since) > tripMemory {
+		r.since, r.earlier, r.now = began, r.now, took
+	}
+	if r.now == 0 || took < r.now { // at first any trip will do, as there may be no lone call
+		r.now = took
+	}
+}
+
+// fastest is 0 before the first round trip.
+func (r *roundTrip) fastest() time.Duration {
+	if r.earlier == 0 {
+		return r.now
+	}
+	return min(r.now, r.earlier)
 }

@@ -15,31 +15,8 @@ var (
 	refundScript string
 )
 
-// kind is what decide.lua is asked to do.
-type kind byte
-
-const (
-	kindTake kind = iota
-	kindPeek
-	kindAtMost
-	kindWait
-)
-
-// kindLetters are what decide.lua calls them.
+// kindLetters are what decide.lua calls the kinds of calls.
 const kindLetters = "tpmw"
-
-func kindOf(req *Request) kind {
-	switch {
-	case req.Peek:
-		return kindPeek
-	case req.AtMost:
-		return kindAtMost
-	case req.Wait:
-		return kindWait
-	default:
-		return kindTake
-	}
-}
 
 // mostJoined is how many calls decide.lua takes as one that is made several times: their
 // entries are the arguments of one command in Lua.
@@ -85,14 +62,14 @@ func sameLimits(a, b []Limit) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
-// question returns the KEYS and ARGV of decide.lua.
-func (s *RedisStore) question(entries []joined) (keys, args []string) {
+// questionOf returns the KEYS and ARGV of decide.lua.
+func questionOf(prefix string, entries []joined) question {
 	logs := 0
 	for i := range entries {
 		logs += len(entries[i].limits)
 	}
-	keys = make([]string, 0, logs)
-	args = make([]string, 0, 16)
+	keys := make([]string, 0, logs)
+	args := make([]string, 0, 1) // calls of one Limiter are alike
 	for i := 0; i < len(entries); {
 		run := &entries[i]
 		end := i + 1
@@ -101,16 +78,16 @@ func (s *RedisStore) question(entries []joined) (keys, args []string) {
 		}
 		args = append(args, run.text(end-i))
 		for ; i < end; i++ {
-			keys = s.appendKeys(keys, entries[i].key, entries[i].limits)
+			keys = appendKeys(keys, prefix, entries[i].key, entries[i].limits)
 		}
 	}
-	return keys, args
+	return question{keys, args}
 }
 
 // text is what decide.lua is told of so many calls that are like this one.
 func (e *joined) text(calls int) string {
-	b := make([]byte, 0, 17+28*len(e.limits))
-	b = appendNumber(append(b, kindLetters[e.kind]), e.ahead.Microseconds(), 7)
+	var few [128]byte // spares an allocation
+	b := appendNumber(append(few[:0], kindLetters[e.kind]), e.ahead.Microseconds(), 7)
 	b = appendNumber(b, int64(calls), 4)
 	b = appendNumber(b, e.times(), 4)
 	b = appendNumber(b, int64(len(e.limits)), 1)
@@ -143,16 +120,16 @@ func (e *joined) isLike(other *joined) bool {
 	return len(e.calls) == len(other.calls) && e.asks(other.call)
 }
 
-func (s *RedisStore) appendKeys(keys []string, key string, limits []Limit) []string {
+func appendKeys(keys []string, prefix, key string, limits []Limit) []string {
 	escaped := escapeKey(key)
 	for i := range limits {
-		keys = append(keys, redisKey(s.prefix, escaped, limits[i].Name))
+		keys = append(keys, redisKey(prefix, escaped, limits[i].Name))
 	}
 	return keys
 }
 
 // settlement is the KEYS and ARGV of refund.lua, and whether it may be asked twice.
-func (s *RedisStore) settlement(key string, d *Decision, units []int64) (q question, again bool) {
+func settlement(prefix, key string, d *Decision, units []int64) (q question, again bool) {
 	escaped, again := escapeKey(key), d.Delay == 0
 	for i, status := range d.Statuses() {
 		var anew int64
@@ -166,7 +143,7 @@ func (s *RedisStore) settlement(key string, d *Decision, units []int64) (q quest
 		if status.Limit.Resolution > 0 {
 			shared, again = "1", false
 		}
-		q.keys = append(q.keys, redisKey(s.prefix, escaped, status.Limit.Name))
+		q.keys = append(q.keys, redisKey(prefix, escaped, status.Limit.Name))
 		q.args = append(q.args, strconv.FormatInt(status.Receipt, 10), strconv.FormatInt(status.Granted, 10), strconv.FormatInt(anew, 10), shared)
 	}
 	return q, again

@@ -2,14 +2,21 @@ package slidingwindow
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
+	"crypto/rand"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
 )
 
 const (
+	// trialLimit is longer than the name of a limit may be, so a trial never touches the log of
+	// a user's key. It tells whoever finds it in Redis what it is.
+	trialLimit = "a-trial-that-proves-that-decisions-can-be-made-and-expires-in-seconds-"
+
+	// A log of a trial lives for twice as long, if it cannot be removed.
+	trialWindow = 5 * time.Second
+
 	// So many keys share a command on trial. A proxy before two servers has all of them on one of
 	// these, by chance, once in 2^63 times; if that one has 90% of all keys, once in 800 times.
 	trialKeys = 64
@@ -21,45 +28,32 @@ const (
 	tryKeysEvery = time.Second
 )
 
-// sharing is what the store knows of which keys may share a command.
-type sharing struct {
-	// oneKey is set when a command must be for one key of a caller, with all of its limits: keys
-	// are on several servers, and a proxy sends a command to one of them, or a client does
-	// not know that the server is of a Cluster. It is never reset.
-	oneKey atomic.Bool
-
-	known atomic.Bool // Check has found out
-
-	mu    sync.Mutex // held while an error makes the store find out
-	tried time.Time  // when one did last
-}
-
 // learnSharing finds out, once, whether several keys may share a command. It does not ask for the
 // server's run_id, because that takes a right of its own and says only that there are two
 // servers: here the keys themselves tell where a command counts. Several limits of one key
 // must be in one place: else they cannot be decided together.
-func (s *RedisStore) learnSharing(ctx context.Context, addr string) error {
-	if s.sharing.known.Load() {
+func (l *link) learnSharing(ctx context.Context, addr string) error {
+	if l.sharing.known.Load() {
 		return nil
 	}
-	apart, err := twice(func() (bool, error) { return s.areLogsApart(ctx) })
+	apart, err := twice(func() (bool, error) { return l.areLogsApart(ctx) })
 	if err == nil && apart {
 		return newSetupError(addr, "keys with the same hash tag, the part in braces, are on different servers; "+
 			"let the proxy send keys to servers by their hash tags (twemproxy: hash_tag \"{}\", Envoy: enable_hashtagging: true)")
 	}
 	if err == nil {
-		apart, err = twice(func() (bool, error) { return s.areKeysApart(ctx) })
+		apart, err = twice(func() (bool, error) { return l.areKeysApart(ctx) })
 	}
 	if err != nil {
-		if v := s.verdictOf(ctx, addr, err); v.err != nil {
+		if v := l.verdictOf(ctx, addr, err); v.err != nil {
 			err = v.err
 		}
 		return err
 	}
 	if apart {
-		s.sharing.oneKey.Store(true)
+		l.sharing.oneKey.Store(true)
 	}
-	s.sharing.known.Store(true)
+	l.sharing.known.Store(true)
 	return nil
 }
 
@@ -74,38 +68,49 @@ func twice(find func() (bool, error)) (found bool, err error) {
 	return true, nil
 }
 
+func newTrialKey() string { return "trial-" + rand.Text() }
+
+// trialLimits are limits that nothing was taken from yet. Each allows one unit.
+func trialLimits(n int) []Limit {
+	limits := make([]Limit, n)
+	for i := range limits {
+		limits[i] = Limit{Name: trialLimit + strconv.Itoa(i), Max: 1, Window: trialWindow}
+	}
+	return limits
+}
+
 func trialCall(key string, limits []Limit) *call {
 	return &call{key: key, limits: limits, cost: 1}
 }
 
 // areLogsApart tells whether the logs of one key are in several places.
-func (s *RedisStore) areLogsApart(ctx context.Context) (bool, error) {
+func (l *link) areLogsApart(ctx context.Context) (bool, error) {
 	key, limits := newTrialKey(), trialLimits(trialLogs)
 	logs := make([]*call, len(limits))
 	for i := range logs {
 		logs[i] = trialCall(key, limits[i:i+1])
 	}
-	return s.areApart(ctx, []*call{trialCall(key, limits)}, logs)
+	return l.areApart(ctx, []*call{trialCall(key, limits)}, logs)
 }
 
 // areKeysApart tells whether keys are in several places.
-func (s *RedisStore) areKeysApart(ctx context.Context) (bool, error) {
+func (l *link) areKeysApart(ctx context.Context) (bool, error) {
 	limits := trialLimits(1)
 	together, alone := make([]*call, trialKeys), make([]*call, trialKeys)
 	for i := range together {
 		key := newTrialKey()
 		together[i], alone[i] = trialCall(key, limits), trialCall(key, limits)
 	}
-	return s.areApart(ctx, together, alone)
+	return l.areApart(ctx, together, alone)
 }
 
 // areApart takes what there is of each key in one command, and then looks for it by a command
 // for each log. The logs are apart if it is not there, or if the server refused the command
 // of several, but none of one.
-func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (bool, error) {
-	defer s.removeTrials(ctx, alone)
+func (l *link) areApart(ctx context.Context, together, alone []*call) (bool, error) {
+	defer l.removeTrials(ctx, alone)
 	began := time.Now()
-	err := s.askOnTrial(ctx, together)
+	err := l.askOnTrial(ctx, together)
 	refused := isRefusal(err)
 	if err != nil && !refused {
 		return false, err
@@ -114,7 +119,7 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 	for i := range alone {
 		each[i] = alone[i : i+1]
 	}
-	if err := s.askOnTrial(ctx, each...); err != nil || refused {
+	if err := l.askOnTrial(ctx, each...); err != nil || refused {
 		return refused && err == nil, err
 	}
 	if time.Since(began) >= trialWindow {
@@ -129,13 +134,13 @@ func (s *RedisStore) areApart(ctx context.Context, together, alone []*call) (boo
 }
 
 // askOnTrial decides calls, those of each list in one command.
-func (s *RedisStore) askOnTrial(ctx context.Context, lists ...[]*call) error {
+func (l *link) askOnTrial(ctx context.Context, lists ...[]*call) error {
 	batches := make([]*batch, len(lists))
 	for i := range lists {
 		batches[i] = &batch{calls: lists[i]}
 	}
-	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		s.ask(ctx, s.client, pooled, s.take, batches)
+	return l.bounded(ctx, func(ctx context.Context, pooled bool) error {
+		l.ask(ctx, l.client, pooled, l.take, batches)
 		for _, b := range batches {
 			if b.err != nil {
 				return b.err
@@ -151,14 +156,14 @@ func (s *RedisStore) askOnTrial(ctx context.Context, lists ...[]*call) error {
 }
 
 // removeTrials removes what trials left, one log a command. What it cannot remove expires.
-func (s *RedisStore) removeTrials(ctx context.Context, calls []*call) {
-	_ = s.bounded(ctx, func(ctx context.Context, pooled bool) error {
+func (l *link) removeTrials(ctx context.Context, calls []*call) {
+	_ = l.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		commands := make(rueidis.Commands, len(calls))
 		for i, c := range calls {
-			keys := s.appendKeys(nil, c.key, c.limits)
-			commands[i] = build(s.client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true)
+			keys := appendKeys(nil, l.prefix, c.key, c.limits)
+			commands[i] = build(l.client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true)
 		}
-		s.client.DoMulti(ctx, commands...)
+		l.client.DoMulti(ctx, commands...)
 		return nil
 	})
 }
@@ -180,30 +185,30 @@ func isRefusal(err error) bool {
 // Proxies refuse several keys in words of their own. Whether they do is found out on keys on
 // trial, at most once a second, rather than on the keys of the calls: these may have been
 // counted although the proxy answered with an error, and would be counted twice.
-func (s *RedisStore) apart(ctx context.Context, err error, keys int) bool {
+func (l *link) apart(ctx context.Context, err error, keys int) bool {
 	switch {
 	case keys < 2:
 		return false
 	case isCrossSlot(err):
-		s.sharing.oneKey.Store(true)
+		l.sharing.oneKey.Store(true)
 		return true
-	case !isRefusal(err) || s.cluster:
+	case !isRefusal(err) || l.slots != nil:
 		return false
 	}
-	s.sharing.mu.Lock()
-	defer s.sharing.mu.Unlock()
-	if s.sharing.oneKey.Load() {
+	l.sharing.mu.Lock()
+	defer l.sharing.mu.Unlock()
+	if l.sharing.oneKey.Load() {
 		return true // another batch has just found out
 	}
-	if time.Since(s.sharing.tried) < tryKeysEvery {
+	if time.Since(l.sharing.tried) < tryKeysEvery {
 		return false
 	}
-	s.sharing.tried = time.Now()
-	apart, err := s.areKeysApart(ctx)
+	l.sharing.tried = time.Now()
+	apart, err := l.areKeysApart(ctx)
 	if err != nil || !apart {
 		return false
 	}
-	s.sharing.oneKey.Store(true)
+	l.sharing.oneKey.Store(true)
 	return true
 }
 

@@ -165,13 +165,16 @@ func TestRefundAndResetOfLogsThatShareNoCommand(t *testing.T) {
 	t.Parallel()
 	store, servers := sharded(t, shardproxy.Config{IgnoreHashTags: true, Refusal: inTheirOwnWords})
 	limits := []slidingwindow.Limit{slidingwindow.PerSecond(10), slidingwindow.PerMinute(10), slidingwindow.PerHour(10), slidingwindow.PerDay(10)}
-	var statuses []slidingwindow.Status
+	var (
+		statuses []slidingwindow.Status
+		name     string
+	)
 	for _, limit := range limits {
 		alone, err := slidingwindow.New(store, limit)
 		require.NoError(t, err)
 		d, err := alone.Allow(t.Context(), "k")
 		require.NoError(t, err)
-		statuses = append(statuses, d.Statuses()...)
+		statuses, name = append(statuses, d.Statuses()...), d.Store
 	}
 	left := func() (keys []string) {
 		for _, server := range servers {
@@ -180,7 +183,9 @@ func TestRefundAndResetOfLogsThatShareNoCommand(t *testing.T) {
 		return keys
 	}
 	require.Len(t, left(), 4)
-	require.NoError(t, store.Settle(t.Context(), "k", slidingwindow.NewDecision(1, statuses...), nil))
+	together := slidingwindow.NewDecision(1, statuses...)
+	together.Store = name
+	require.NoError(t, store.Settle(t.Context(), "k", together, nil))
 	assert.Empty(t, left(), "a log without entries is none")
 
 	for _, limit := range limits {

@@ -18,7 +18,10 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) {
+	runTaker()
+	redistest.Main(m)
+}
 
 func TestRedisStore(t *testing.T) {
 	client := redistest.Client(t)

@@ -98,10 +98,10 @@ var (
 
 // verdictOf judges the error of a trial call. What is no reply of a server stays as it is: a
 // server that is away.
-func (s *RedisStore) verdictOf(ctx context.Context, addr string, err error) verdict {
+func (l *link) verdictOf(ctx context.Context, addr string, err error) verdict {
 	var commands commandErrors
 	if errors.As(err, &commands) {
-		return s.verdictOfCommands(addr, commands)
+		return l.verdictOfCommands(addr, commands)
 	}
 	reply, isReply := replyOf(err)
 	switch {
@@ -114,7 +114,7 @@ func (s *RedisStore) verdictOf(ctx context.Context, addr string, err error) verd
 	}
 	if a, ok := adviceOn(reply); ok {
 		// The clients of Sentinels and of a Cluster find the master by themselves.
-		passes := a.passes || a.begins == "READONLY" && s.client.Mode() != rueidis.ClientModeStandalone
+		passes := a.passes || a.begins == "READONLY" && l.client.Mode() != rueidis.ClientModeStandalone
 		if passes {
 			return verdict{err: &checkError{text: "slidingwindow: " + serverName(addr) + " cannot decide now: " + a.words}}
 		}
@@ -122,12 +122,12 @@ func (s *RedisStore) verdictOf(ctx context.Context, addr string, err error) verd
 	}
 	if m := unknownCommand.FindStringSubmatch(reply); m != nil {
 		command := strings.ToUpper(m[1])
-		return verdict{unknown: command, err: newSetupError(addr, s.whyUnknown(ctx, command))}
+		return verdict{unknown: command, err: newSetupError(addr, l.whyUnknown(ctx, command))}
 	}
 	switch {
 	case isDenied(reply) && (strings.Contains(reply, "access") && strings.Contains(reply, "key")):
-		key := s.prefix + ":{"
-		return verdict{err: newSetupError(addr, "the user may not use keys that begin with "+key+"; give it the key pattern ~"+s.prefix+":* by ACL SETUSER, or set the store's prefix to one that it may use")}
+		key := l.prefix + ":{"
+		return verdict{err: newSetupError(addr, "the user may not use keys that begin with "+key+"; give it the key pattern ~"+l.prefix+":* by ACL SETUSER, or set the store's prefix to one that it may use")}
 	case isDenied(reply):
 		if m := deniedCommand.FindStringSubmatch(reply); m != nil {
 			return verdict{denied: true, rights: []string{"+" + strings.ToLower(m[1])}}
@@ -141,7 +141,7 @@ func (s *RedisStore) verdictOf(ctx context.Context, addr string, err error) verd
 }
 
 // verdictOfCommands judges what trial.lua could not call.
-func (s *RedisStore) verdictOfCommands(addr string, commands commandErrors) verdict {
+func (l *link) verdictOfCommands(addr string, commands commandErrors) verdict {
 	var v verdict
 	for _, c := range commands {
 		switch {
@@ -178,10 +178,10 @@ func lackingRights(addr string, rights []string) error {
 }
 
 // whyUnknown tells why a server does not know a command that the store needs.
-func (s *RedisStore) whyUnknown(ctx context.Context, command string) string {
+func (l *link) whyUnknown(ctx context.Context, command string) string {
 	var names []string
-	err := s.await(ctx, s.deadline(ctx), func(ctx context.Context) error {
-		masters, err := s.client.Do(ctx, s.client.B().Arbitrary("SENTINEL", "MASTERS").Build()).ToArray()
+	err := l.await(ctx, l.deadline(ctx), func(ctx context.Context) error {
+		masters, err := l.client.Do(ctx, l.client.B().Arbitrary("SENTINEL", "MASTERS").Build()).ToArray()
 		for _, master := range masters {
 			if fields, err := master.AsStrMap(); err == nil {
 				names = append(names, fields["name"])
@@ -199,18 +199,6 @@ func (s *RedisStore) whyUnknown(ctx context.Context, command string) string {
 
 func renamed(command string) string {
 	return "it does not know the command " + command + ": it was renamed or switched off, or this is not Redis; the store needs that command"
-}
-
-// replyOf returns what a server answered, without "ERR ".
-func replyOf(err error) (reply string, ok bool) {
-	var named *ReplyError
-	if errors.As(err, &named) {
-		return named.Text, true
-	}
-	if answered, is := rueidis.IsRedisErr(err); !is || answered.IsNil() {
-		return "", false
-	}
-	return newReplyError(err).Text, true
 }
 
 // shortReply quotes the beginning of a reply.

@@ -1,6 +1,7 @@
 package slidingwindow_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // TestPromise5_RefundedCallsLeaveNothing makes and refunds calls without end: the log must
@@ -162,29 +164,61 @@ func TestPromise8_RefundLeavesForeignSetsAlone(t *testing.T) {
 	}
 }
 
-// A program that moves from one store to another, or falls back on one, may refund in the
-// new store what it took from the old.
-func TestDecisionOfAnotherStoreRefundsNothing(t *testing.T) {
+// A program that moves from one store to another, or that has two, may settle in one what it
+// took from the other.
+func TestDecisionOfAnotherStoreIsATypedError(t *testing.T) {
 	t.Parallel()
+	client := redistest.Client(t)
 	limit := slidingwindow.PerMinute(10)
-	inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
-	other := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
-	redis, _ := newRedisLimiter(t, redistest.Client(t), limit)
-	limiters := []*slidingwindow.Limiter{inMemory, other, redis}
-	for _, from := range limiters {
-		d, err := from.Allow(t.Context(), "k")
+	redis, prefix := newRedisLimiter(t, client, limit)
+	another, anotherPrefix := newRedisLimiter(t, client, limit)
+	names := map[*slidingwindow.Limiter]string{redis: "redis:" + prefix, another: "redis:" + anotherPrefix}
+	for range 2 {
+		inMemory := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
+		d, err := inMemory.Allow(t.Context(), "name")
 		require.NoError(t, err)
-		for _, to := range limiters {
+		require.Regexp(t, "^memory:[0-9a-f]{16}$", d.Store)
+		names[inMemory] = d.Store
+	}
+	for from, name := range names {
+		d, err := from.AllowN(t.Context(), "k", 3)
+		require.NoError(t, err)
+		require.Equal(t, name, d.Store)
+		for to, other := range names {
 			if to == from {
 				continue
 			}
-			require.NoError(t, to.Refund(t.Context(), "k", d))
+			for _, d := range []slidingwindow.Decision{d, storetest.ThroughText(t, d)} {
+				err := to.Refund(t.Context(), "k", d)
+				require.ErrorIs(t, err, slidingwindow.ErrForeignDecision)
+				require.EqualError(t, err, fmt.Sprintf("slidingwindow: decision of another store: Decision.Store is %q; allowed: %q", name, other))
+				require.ErrorIs(t, to.Settle(t.Context(), "k", d, slidingwindow.Cost{limit.Name: 1}), slidingwindow.ErrForeignDecision)
+			}
 		}
 	}
-	for _, l := range limiters {
+	for l := range names {
 		d, err := l.Peek(t.Context(), "k")
 		require.NoError(t, err)
-		assert.EqualValues(t, 9, d.Remaining)
+		assert.EqualValues(t, 7, d.Remaining, "nothing was given back or taken")
+	}
+}
+
+// Redis servers with one prefix have one name: their stores find nothing to settle.
+func TestDecisionOfAnotherRedisSettlesNothing(t *testing.T) {
+	t.Parallel()
+	limit := slidingwindow.PerMinute(10)
+	l, prefix := newRedisLimiter(t, redistest.Client(t), limit)
+	store, err := slidingwindow.NewRedisStore(privateServer(t), slidingwindow.RedisConfig{Prefix: prefix, Timeout: 10 * time.Second})
+	require.NoError(t, err)
+	other := newLimiter(t, store, limit)
+	d, err := l.AllowN(t.Context(), "k", 3)
+	require.NoError(t, err)
+	require.True(t, allow(t, other, "k"))
+	require.NoError(t, other.Settle(t.Context(), "k", d, slidingwindow.Cost{limit.Name: 5}))
+	for l, want := range map[*slidingwindow.Limiter]int64{l: 7, other: 9} {
+		d, err := l.Peek(t.Context(), "k")
+		require.NoError(t, err)
+		assert.EqualValues(t, want, d.Remaining)
 	}
 }
 

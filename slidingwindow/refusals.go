@@ -2,8 +2,10 @@ package slidingwindow
 
 import (
 	"cmp"
+	"context"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +17,27 @@ const (
 	refusalShards    = 256
 	refusalsPerShard = 390 // 99,840 in all
 	refusalsPerKey   = 8   // of other costs or limits
+
+	// How long the client's cache is trusted without asking Redis: it may have missed that
+	// the server's clock was set forward, or that its connection is dead.
+	cacheTrust = 10 * time.Second
+
+	// A refusal that ends sooner is over before it pays.
+	minRefusal = 2 * time.Millisecond
+
+	// For so long a refusal is given again without a look into the client's cache, which
+	// takes longer than all the rest. The word of Redis takes about as long to come.
+	unlooked = time.Millisecond
 )
+
+var started = time.Now().Add(-time.Second) // nothing was looked at then
 
 // refusals are what Redis refused lately. They are hints: whether one still stands is for
 // stillRefused to find out, and to lose one costs a command.
 type refusals struct {
+	*parts
+	now func() time.Time // how long refusals are remembered; nothing is decided on it
+
 	shards      [refusalShards]refusalShard
 	pausedUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
 }
@@ -54,6 +72,142 @@ type refusal struct {
 	looked atomic.Int64 // ns since started, when the cache last held told; 0: never
 }
 
+var keySeed = maphash.MakeSeed()
+
+// attempt is what a call has found out before Redis answers it.
+type attempt struct {
+	shard *refusalShard // nil: the answer is not to be remembered
+	epoch uint64
+	sent  time.Time
+	until time.Time             // if set, the answer is remembered no longer
+	told  *rueidis.RedisMessage // as in refusal
+}
+
+// take gives a refusal again that still stands, and else has Redis decide.
+func (f *refusals) take(ctx context.Context, req *Request, deadline time.Time) (Decision, error) {
+	if req.Costs != nil || req.AtMost || req.Wait { // is not remembered
+		d, err := f.parts.take(ctx, req, deadline)
+		if err == nil && d.Allowed {
+			f.shard(req.Key).taken(req)
+		}
+		return d, err
+	}
+	d, made, err := f.stillRefused(ctx, req, deadline)
+	if err != nil || d.Reason != "" {
+		return d, err
+	}
+	if d, err = f.parts.take(ctx, req, deadline); err == nil {
+		f.remember(req, d, made)
+	}
+	return d, err
+}
+
+// stillRefused answers a request that Redis refused before, if Redis would refuse it again.
+// It asks whether the limit that refused still would, by the script that decides and through
+// the client's cache, which Redis tells of each write to that log. While nobody writes to it
+// the cache holds the very reply that it held before, and no command is sent.
+//
+// The Decision is the zero one if Redis must decide. The error is final: there is no time left.
+func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time.Time) (Decision, attempt, error) {
+	looked := int64(time.Since(started))
+	if looked < f.pausedUntil.Load() {
+		return Decision{}, attempt{}, nil
+	}
+	a := attempt{shard: f.shard(req.Key)}
+	r, epoch := a.shard.find(req)
+	a.epoch, a.sent = epoch, f.now()
+	if r == nil || a.sent.Before(r.at) || !a.sent.Before(r.until) {
+		return Decision{}, a, nil
+	}
+	if looked-r.looked.Load() < int64(unlooked) {
+		return r.decision(a.sent), a, nil
+	}
+	// A client that has lost its connection makes all who come wait until it has another,
+	// whatever their contexts say.
+	var result rueidis.RedisResult
+	err := f.await(ctx, deadline, func(ctx context.Context) error {
+		result = f.client.DoCache(ctx, r.question, cacheTrust)
+		return nil // Redis can still decide
+	})
+	if err != nil {
+		return Decision{}, a, err // result may be written at any time
+	}
+	reply, err := result.ToArray()
+	switch {
+	case err != nil || len(reply) == 0:
+		if e, answered := rueidis.IsRedisErr(err); answered && !e.IsNoScript() {
+			f.pausedUntil.Store(looked + int64(cacheTrust)) // this user must not ask, say
+		}
+	case &reply[0] == r.told:
+		r.looked.Store(looked)
+		return r.decision(a.sent), a, nil
+	case result.IsCacheHit():
+		a.told = &reply[0] // to another call, nobody knows when; but before Redis decides now
+	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
+		f.pausedUntil.Store(looked + int64(cacheTrust))
+	default:
+		if d := f.renewed(r, reply); d.Reason == ReasonRefused {
+			// A client may send what only reads to a replica, which has a clock of its own:
+			// the script that decides said how long this can last.
+			a.until, a.told = r.until, &reply[0]
+			f.remember(req, d, a)
+			return d, a, nil
+		}
+	}
+	a.sent = f.now()
+	return Decision{}, a, nil
+}
+
+// remember notes what Redis answered.
+func (f *refusals) remember(req *Request, d Decision, a attempt) {
+	sha := f.link.take.sha.Load()
+	if a.shard == nil || sha == nil {
+		return
+	} else if d.Allowed {
+		a.shard.taken(req)
+		return
+	}
+	key := strings.Clone(req.Key) // it may be a part of something big
+	r := &refusal{key: key, cost: req.Cost, limit: d.Limit, statuses: d.Statuses(), at: f.now(), told: a.told}
+	steady := steadyFor(r.statuses)
+	if steady < minRefusal {
+		return
+	}
+	if len(r.statuses) > 1 {
+		steady = min(steady, cacheTrust) // Redis tells of the limit that refused only
+	}
+	if r.until = a.sent.Add(steady); !a.until.IsZero() && a.until.Before(r.until) {
+		r.until = a.until
+	}
+	q := questionOf(f.prefix, join(nil, []*call{r.peek()}))
+	r.question = f.client.B().EvalshaRo().Sha1(*sha).Numkeys(1).Key(q.keys...).Arg(q.args...).
+		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is asked
+		// again and again.
+		Cache().ToStaticTTL().Pin()
+	a.shard.put(req, r, a.epoch)
+}
+
+// peek asks whether the limit that refused still would.
+func (r *refusal) peek() *call {
+	return &call{kind: kindPeek, key: r.key, limits: []Limit{r.limit}, cost: r.cost}
+}
+
+// renewed is the refusal with what Redis now says of the limit that refused. If that limit
+// allows, or the reply is none, it is not ReasonRefused.
+func (f *refusals) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
+	c := r.peek()
+	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonRefused {
+		return Decision{}
+	}
+	statuses := r.decision(f.now()).Statuses()
+	for i := range statuses {
+		if statuses[i].Limit == r.limit {
+			statuses[i] = c.decision.Statuses()[0]
+		}
+	}
+	return NewDecision(0, statuses...)
+}
+
 func (f *refusals) shard(key string) *refusalShard {
 	return &f.shards[maphash.String(keySeed, key)%refusalShards]
 }
@@ -68,7 +222,7 @@ func (f *refusals) forget(key string) {
 }
 
 // find returns the refusal of a request, or nil, and the epoch that put wants.
-func (s *refusalShard) find(req Request) (*refusal, uint64) {
+func (s *refusalShard) find(req *Request) (*refusal, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, known := range [][]*refusal{s.young.byKey[req.Key], s.old.byKey[req.Key]} {
@@ -83,7 +237,7 @@ func (s *refusalShard) find(req Request) (*refusal, uint64) {
 
 // put adds the refusal of a request in place of an older one. It does nothing if a key was
 // forgotten since the epoch: Redis may have refused before the reset.
-func (s *refusalShard) put(req Request, r *refusal, epoch uint64) {
+func (s *refusalShard) put(req *Request, r *refusal, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch != epoch {
@@ -101,7 +255,7 @@ func (s *refusalShard) put(req Request, r *refusal, epoch uint64) {
 }
 
 // taken drops what tells of logs to which a call was now added.
-func (s *refusalShard) taken(req Request) {
+func (s *refusalShard) taken(req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(req.Key, func(r *refusal) bool {
@@ -125,7 +279,7 @@ func (s *refusalShard) remove(key string, which func(*refusal) bool) {
 
 // answers reports whether the request is what was refused. Another cost is another request,
 // and so are other limits.
-func (r *refusal) answers(req Request) bool {
+func (r *refusal) answers(req *Request) bool {
 	return r.cost == req.Cost &&
 		slices.EqualFunc(r.statuses, req.Limits, func(s Status, l Limit) bool { return s.Limit == l })
 }

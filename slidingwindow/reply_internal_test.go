@@ -17,6 +17,7 @@ const (
 	respText    = '$'
 	respArray   = '*'
 	respNull    = '_'
+	respError   = '-'
 )
 
 // reply makes the messages that the client would hand out: an int64 is an Integer, a string
@@ -47,6 +48,15 @@ func appendMessage(b []byte, value any) []byte {
 	default:
 		return binary.BigEndian.AppendUint64(append(b, respNull), 0)
 	}
+}
+
+// errorReply is a reply that is an error.
+func errorReply(t testing.TB, text string) error {
+	t.Helper()
+	var m rueidis.RedisMessage
+	require.NoError(t, m.CacheUnmarshalView(append(binary.BigEndian.AppendUint64(append(make([]byte, 7), respError), uint64(len(text))), text...)))
+	require.Error(t, m.Error())
+	return m.Error()
 }
 
 // questions are the calls of a batch: of one limit, twice the same, and of two limits.

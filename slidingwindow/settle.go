@@ -8,41 +8,52 @@ import (
 	"time"
 )
 
-// Refund gives back exactly the units that the call of d took from key, as if that call
-// had never been made: for a login that succeeded, a job that found nothing to do. They can be
-// used again at once, in every process that shares the store.
+// Refund gives back the units that the call of d took from key, as if that call had never been
+// made: for a login that succeeded, or a job that found nothing to do. All processes that share
+// the store can use them again at once.
 //
-// Refund a Decision once. There is nothing to give back, and no error, if d was refused, has
-// been refunded or settled before, or took units that have left the window or were reset. Redis knows a call
-// by its microsecond and its units: to refund twice can give back another call's units, if that
-// one was given the same microsecond in between, as after the clock was set back, or as a place in line. key must be
-// the key of the call, otherwise the error is [ErrInvalidKey], and d as the call returned it,
-// otherwise [ErrDecisionChanged]. Any Limiter over the same
-// store can refund, in the process that made the call.
+// Any Limiter over a store of the same name (Decision.Store) can refund, in any process, also
+// after the one that made the call has ended: see [Decision.MarshalText]. The limits of the
+// Limiter do not matter.
 //
-// The end of ctx does not keep it from being done: the client that hangs up is a common reason
-// for a refund. It is bounded by the store's timeout, and by 5 seconds. The other errors are
-// [ErrStoreUnavailable] and [ErrForeignData]: the units may then have been
-// given back or not, and it is safe to try again, except for a place in line (Decision.Delay). Like Peek it is tried again until the
-// store's timeout while Redis cannot be reached, except for such a place.
+// There is nothing to give back, and no error, if the call took nothing, if d was refunded or
+// settled before, or if the units have left the window or were reset. So to refund twice is safe,
+// with one exception: Redis knows a call by its microsecond and its units. A second refund can
+// hit another call that was given both after the first one. That needs a clock that was set back,
+// or a place in line (Decision.Delay). With a Limit.Resolution refund once: calls share an entry,
+// and a second time may give back the units of others.
+//
+// The errors that say that nothing was done are [ErrInvalidKey] if key is not that of the call,
+// [ErrDecisionChanged] if d is not as the call returned it, and [ErrForeignDecision] if another
+// store took the units. After [ErrStoreUnavailable] and [ErrForeignData] the units may have been
+// given back or not. It is safe to try again, but not with a place in line. Like Peek, Refund
+// itself tries again until the store's timeout while Redis cannot be reached, but not with a
+// place in line.
+//
+// The end of ctx does not stop it, because a client that hangs up is a common reason for a
+// refund. The store's timeout bounds it, and so do 5 seconds.
 func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
 	return l.settle(ctx, key, d, nil)
 }
 
-// Settle replaces what the call of d took from key by what was really used, of each limit that
-// cost names: an estimate of tokens by their number. A limit that it does not name keeps what the
-// call took; 0 gives it back. The units keep the time at which they were taken. More than
-// the call took may pass Max: nothing is refused now, and later calls wait until it has left the
-// window. Settling after the window counts nothing.
+// Settle replaces the units that the call of d took from key by those that were really used: an
+// estimate of tokens by their number. It does so for each limit that cost names. 0 gives back
+// what the call took of that limit, and a limit that cost does not name keeps it. The units stay
+// at the time at which they were taken.
 //
-// Settle a Decision once: a second time changes nothing, be it with another cost. There is nothing to settle, and no
-// error, if d took nothing, as in shadow mode. A cost that is negative, of a limit that d does not
-// have, or above 0 of one that d took nothing of, is [ErrInvalidCost]; [Limiter.Charge] counts
-// what was not taken before. All else is as with Refund.
+// More than the call took may pass Max. Nothing is refused then, and later calls wait until it
+// has left the window. Units that have left the window already count nothing.
 //
-// A process that ends before it settles leaves what it took in the log until it has left the
-// window: one minute's worth of an estimate with a Window of a minute, a day's with that of a day. So take
-// estimates under short Windows, and Charge long ones afterwards.
+// The first Settle or Refund that changes a limit counts, and a later one does nothing. A call
+// that took nothing has nothing to settle, as one that shadow mode allowed. [ErrInvalidCost] is a
+// cost that is negative, that names no limit of d, or that is above 0 for a limit of which the
+// call took nothing: use [Limiter.Charge] for what was not taken before. All else is as with
+// Refund: who can settle, when it is safe to try again, the other errors, and the end of ctx.
+//
+// A process that ends before it settles leaves its estimate in the log for one Window after the
+// call. With a Window of a minute that is a minute, and with that of a day a day. To bound it,
+// take 1 unit of a limit with a long Window and settle that by what was used: then only 1 unit
+// stays. Let a limit with a short Window take the whole estimate. See the example "budget".
 func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost) error {
 	units, err := cost.settles(d)
 	if err != nil {
@@ -51,14 +62,14 @@ func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost)
 	return l.settle(ctx, key, d, units)
 }
 
-// Charge counts what is known only after it was used, such as the tokens of an answer. It refuses
-// nothing: it may pass Max, and later calls wait until that has left the window. A limit that
-// cost does not name, or with 0, is not charged. Charge once: it is not safe to try again after
-// an error.
+// Charge counts units that are known only after they were used, such as the tokens of an answer.
+// It refuses nothing: it may pass Max, and later calls wait until the units have left the window.
+// A limit that cost does not name, or names with 0, is not charged. It charges nothing while the
+// limiter is off.
 //
-// As with Refund, the end of ctx does not keep it from being done. Its errors are those of
-// AllowCost, but that any cost up to 999,999,999,999,999 is taken, and one of nothing does nothing. While
-// the limiter is off nothing is counted.
+// Charge is not safe to try again: after [ErrStoreUnavailable] the units may have been counted.
+// Its errors are those of AllowCost, but each cost may be up to 999,999,999,999,999, and a cost
+// of nothing is no error. As with Refund, the end of ctx does not stop it.
 func (l *Limiter) Charge(ctx context.Context, key string, cost Cost) error {
 	if l.store == nil {
 		return errNotMade
@@ -103,10 +114,10 @@ func (l *Limiter) settle(ctx context.Context, key string, d Decision, units []in
 	}
 	key = boundKey(key)
 	if !d.isOf(key) {
-		return fmt.Errorf("%w: to refund or settle needs the key of the call that took the units", ErrInvalidKey)
+		return fmt.Errorf("%w: it is not the key that the units were taken from; allowed: that of the call", ErrInvalidKey)
 	}
-	if d.Granted != d.taken {
-		return fmt.Errorf("%w: Granted is %d; allowed: the %d that the call took", ErrDecisionChanged, d.Granted, d.taken)
+	if err := d.asTaken(); err != nil {
+		return err
 	}
 	detached, cancel := detach(ctx)
 	defer cancel()

@@ -14,8 +14,10 @@ type Store interface {
 	// Take decides a Request atomically: it takes the cost from the logs of all
 	// limits, or, when one of them refuses, changes nothing. With Request.Peek it
 	// never changes anything. It decides on the store's own clock and makes its
-	// Decision with [NewDecision]. A refusal is not an error. A Store that cannot do what a
-	// field of the Request asks for returns an error that matches [errors.ErrUnsupported].
+	// Decision with [NewDecision]. If it took units, it sets Decision.Store to its name: no
+	// other store has that, unless it can settle what this one took. A refusal is not an
+	// error. A Store that cannot do what a field of the Request asks for returns an error
+	// that matches [errors.ErrUnsupported]. A decorator keeps the Store and the Receipts.
 	//
 	// With Request.Wait it must not leave units behind that its caller does not hear of: once it
 	// has begun to decide, it gives its Decision although ctx ends. Its own timeout bounds that.
@@ -27,9 +29,12 @@ type Store interface {
 	// the call's units are no longer there, because they were settled before, have left the
 	// window, or were reset; but with a Limit.Resolution a second time may take the units of other
 	// calls. A decorator may settle again what was settled, with a Decision whose Granted is what
-	// the call has since. d is a Decision of this store, or one of another store with receipts
-	// that this one does not know. A place ahead of the clock (d.Delay) must not be
-	// settled twice by one call of Settle: it may be another's by then.
+	// the call has since.
+	//
+	// d may come from another process, by [Decision.MarshalText]. If it took units and its
+	// Store is not the name of this store, the error is [ErrForeignDecision], and nothing is
+	// changed. A place ahead of the clock (d.Delay) must not be settled twice by one call of
+	// Settle: it may be another's by then.
 	Settle(ctx context.Context, key string, d Decision, units []int64) error
 
 	// Reset forgets what the key has used of the limits, for every process that

@@ -41,9 +41,17 @@ func limit() echo.MiddlewareFunc {
 	return echov5.RateLimiter(slidingwindow.MustNew(memory.New(), slidingwindow.Limit{Name: "api", Max: 1_000_000_000, Window: 10 * time.Millisecond}))
 }
 
-// One is the text of RateLimit, one the record of the request.
+// One is the text of RateLimit, one the record of the request. What keeps something on the context
+// is subtracted: Echo uses its map again, but not always under the race detector.
 func TestAllocationsOfAnAllowedRequest(t *testing.T) {
-	assert.LessOrEqual(t, testing.AllocsPerRun(500, server(t, limit())), 2.0)
+	keep := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c *echo.Context) error {
+			c.Set("tenant", "acme")
+			return next(c)
+		}
+	}
+	bare := testing.AllocsPerRun(500, server(t, keep))
+	assert.LessOrEqual(t, testing.AllocsPerRun(500, server(t, keep, limit()))-bare, 2.0)
 }
 
 func BenchmarkMiddleware(b *testing.B) {

@@ -17,6 +17,9 @@ func TestConformance(t *testing.T) { adaptertest.Run(t, build) }
 func build(app adaptertest.App) (http.Handler, error) {
 	e := echo.New()
 	e.IPExtractor = app.Extract
+	if app.HandleError != nil {
+		e.HTTPErrorHandler = func(c *echo.Context, err error) { _ = app.HandleError(exchange(c), err) }
+	}
 	if app.After != nil {
 		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c *echo.Context) error {

@@ -20,6 +20,9 @@ import (
 // What is promised: no decision takes longer than its timeout and this.
 const promisedSlack = 50 * time.Millisecond
 
+// What is promised: a thousand callers of a Redis that hangs hold no more of the heap.
+const promisedHeap = 64 << 20
+
 // A crowd of callers who come again and again, while Redis gives no answer: none of them
 // waits for it. The long form has a thousand and holds the promise, in the median of its
 // rounds, as a machine may be busy in one.
@@ -75,13 +78,15 @@ func boundRound(t *testing.T, fault string, callers int) time.Duration {
 		Limit: slidingwindow.Limit{Name: "tested", Max: 20, Window: 3 * time.Second},
 	}.run(t)
 	goroutines, heap := peak()
-	t.Logf("at most %d goroutines, %d MB of heap", goroutines, heap>>20)
+	t.Logf("at most %d goroutines, %d MB of heap in use", goroutines, heap>>20)
 	assert.Less(t, goroutines, 3*callers+shortOrLong(1000, 200), "goroutines") // connections and the proxy have some, too
+	assert.Less(t, heap, uint64(promisedHeap), "bytes in use, without what the test records")
 	return r.Worst
 }
 
-// watchPeak watches how many goroutines there are, and how large the heap, until told to
-// stop.
+// watchPeak watches how many goroutines there are, and how much of the heap is in use without
+// the records of calls, until told to stop. Garbage does not count: there is as much of it as
+// the records make the collector allow.
 func watchPeak() (stop func() (goroutines int, heap uint64)) {
 	ended, done := make(chan struct{}), make(chan struct{})
 	var goroutines int
@@ -92,11 +97,14 @@ func watchPeak() (stop func() (goroutines int, heap uint64)) {
 			select {
 			case <-ended:
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
+			goroutines = max(goroutines, runtime.NumGoroutine())
+			records := recorded.Load() // before others are made
+			runtime.GC()
 			var memory runtime.MemStats
 			runtime.ReadMemStats(&memory)
-			goroutines, heap = max(goroutines, runtime.NumGoroutine()), max(heap, memory.HeapInuse)
+			heap = max(heap, memory.HeapAlloc-min(memory.HeapAlloc, records))
 		}
 	}()
 	return func() (int, uint64) {

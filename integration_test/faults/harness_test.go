@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
@@ -210,6 +212,7 @@ type traffic struct {
 }
 
 func startTraffic(instances []*slidingwindow.Limiter, callers int) *traffic {
+	recorded.Store(0)
 	load := &traffic{}
 	load.ctx, load.cancel = context.WithCancel(context.Background())
 	for i := range callers {
@@ -309,6 +312,9 @@ type record struct {
 	err        error
 }
 
+// recorded is how many bytes the records of the last traffic take.
+var recorded atomic.Uint64
+
 func (r *record) took() time.Duration { return r.end.Sub(r.start) }
 
 func (c *caller) run(ctx context.Context, calling *sync.RWMutex) {
@@ -330,7 +336,9 @@ func (c *caller) run(ctx context.Context, calling *sync.RWMutex) {
 			r.key = key
 		}
 		c.mu.Lock()
+		had := cap(c.calls)
 		c.calls = append(c.calls, r)
+		recorded.Add(uint64(cap(c.calls)-had) * uint64(unsafe.Sizeof(r)))
 		c.mu.Unlock()
 		if pause *= 2; err == nil || *long {
 			pause = short

@@ -15,4 +15,9 @@ func TestARowThatGrewFails(t *testing.T) {
 	assert.ErrorContains(t, compare([]row{{"a", 40, 84.1}}, committed), "84.1 lone")
 	assert.ErrorContains(t, compare([]row{{"b", 0, 18.5}}, committed), "b: ")
 	assert.ErrorContains(t, compare([]row{{"c", 1, 1}}, committed), "c: not in")
+
+	verbs := verbRow{"v", 1, 4, 80}.String() + "\n"
+	require.NoError(t, compare([]row{{"v", 1, 83.9}}, verbs))
+	assert.ErrorContains(t, compare([]row{{"v", 1, 84.1}}, verbs), "v: ")
+	assert.ErrorContains(t, compare([]row{{"v", 2, 80}}, verbs), "v: ", "one more command is sent")
 }

@@ -51,16 +51,29 @@ type counter struct {
 	set         int // of the logs that are in use
 }
 
-func countAll(ctx context.Context) (rows []row, err error) {
+// countAll counts what decide.lua costs, and each verb of a Limiter.
+func countAll(ctx context.Context) (rows []row, verbs []verbRow, err error) {
+	s, err := startServer(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if rows, err = countDecisions(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	peer, err := countPeer(ctx, s)
+	if err != nil {
+		return nil, nil, fmt.Errorf("rueidislimiter: %w", err)
+	}
+	verbs, err = countVerbs(ctx, s)
+	return append(rows, row{name: "rueidislimiter, a fixed window", lone: peer}), verbs, err
+}
+
+func countDecisions(ctx context.Context, s *server) (rows []row, err error) {
 	script, err := os.ReadFile(scriptFile)
 	if err != nil {
 		return nil, err
 	}
-	s, err := startServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.stop()) }()
 	c := &counter{server: s, script: string(script)}
 	if c.sha, err = c.load(c.script); err != nil {
 		return nil, err

@@ -6,5 +6,7 @@
 //	make instructions CHECK=1   count, and fail if a row grew by more than 5% over that table
 //
 // Each decision is one of a log of its own, which holds nine hits of the last window. In steady
-// state there is one hit more, which has left the window.
+// state there is one hit more, which has left the window. The verbs of a Limiter go the library's own
+// way to Redis, one call after the other, each on a log of its own of nine hits. So does the row of
+// rueidislimiter, a fixed window, for comparison. A module of its own keeps that from users.
 package main

@@ -43,8 +43,19 @@ func (r row) String() string {
 	return fmt.Sprintf("| %s | %s | %.1f |", r.name, together, r.lone)
 }
 
+// verbRow is a line of the second table.
+type verbRow struct {
+	name         string
+	sent, inside float64 // commands that Redis is sent, and that the script calls
+	instructions float64 // thousands
+}
+
+func (r verbRow) String() string {
+	return fmt.Sprintf("| %s | %.0f + %.0f | %.1f |", r.name, r.sent, r.inside, r.instructions)
+}
+
 func run(ctx context.Context, check bool) error {
-	rows, err := countAll(ctx)
+	rows, verbs, err := countAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,6 +64,12 @@ func run(ctx context.Context, check bool) error {
 	fmt.Fprintf(&table, "| decision | %d together | lone |\n|---|---:|---:|\n", together)
 	for _, r := range rows {
 		fmt.Fprintln(&table, r)
+	}
+	fmt.Fprintf(&table, "\nA lone call of each verb, with its Redis commands: those that are sent, and those that the script calls.\n\n")
+	fmt.Fprintf(&table, "| verb | commands | instructions |\n|---|---:|---:|\n")
+	for _, r := range verbs {
+		fmt.Fprintln(&table, r)
+		rows = append(rows, row{name: r.name, together: r.sent, lone: r.instructions})
 	}
 	fmt.Print(table.String())
 	if !check {

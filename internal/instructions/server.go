@@ -21,6 +21,7 @@ import (
 type server struct {
 	cmd   *exec.Cmd
 	dir   string
+	addr  string
 	dumps int
 	conn  net.Conn
 	in    *bufio.Reader
@@ -45,17 +46,17 @@ func startServer(ctx context.Context) (*server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("valgrind and redis-server are needed: %w", err), os.RemoveAll(dir))
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for !redisserver.Answers(ctx, addr) {
+	for !redisserver.Answers(ctx, s.addr) {
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(errors.New("redis-server does not answer"), s.stop())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	if s.conn, err = net.Dial("tcp", addr); err != nil {
+	if s.conn, err = net.Dial("tcp", s.addr); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
 	s.in = bufio.NewReader(s.conn)

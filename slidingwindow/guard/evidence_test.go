@@ -138,6 +138,7 @@ func TestPeeksRefundsAndResetsBeginNoOutage(t *testing.T) {
 	g := newGuard(t, noRedis(t), guard.Config{})
 	l := newLimiter(t, g, slidingwindow.PerHour(5))
 	taken := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: slidingwindow.PerHour(5), Receipt: 1})
+	taken.Store = "redis:rl"
 	for until := time.Now().Add(time.Second); time.Now().Before(until); {
 		_, err := l.Peek(t.Context(), "k")
 		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)

@@ -58,9 +58,12 @@ import (
 //
 // # Settle and Reset
 //
-// Settle, and so a refund, goes to the store that took the units. Reset resets in both. While the store is
-// unavailable, what it should have settled or reset fails with ErrStoreUnavailable, at once,
-// whatever the policy: no other store can do it. The fallback is reset nevertheless.
+// Settle, and so a refund, goes to the store that took the units. The Reason of the Decision
+// tells which that is, also in another process. No other process can settle what the memory of
+// this one took as its fallback: [slidingwindow.ErrForeignDecision]. Reset resets in both.
+// While the store is unavailable, what it should have settled or reset fails with
+// ErrStoreUnavailable, at once, whatever the policy: no other store can do it. The fallback is
+// reset nevertheless.
 type Store struct {
 	store  slidingwindow.Store
 	config Config
@@ -158,7 +161,8 @@ func (g *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 	case g.config.Fallback != nil:
 		return g.config.Fallback.Settle(ctx, key, d, units)
 	default:
-		return nil // another store took the units, which this one does not know
+		return fmt.Errorf("%w: it was taken from a fallback; allowed: a Decision of the guarded store, as OnFailure is %q",
+			slidingwindow.ErrForeignDecision, g.config.OnFailure)
 	}
 }
 

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"strings"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -14,7 +15,7 @@ func NewOnClock(store slidingwindow.Store, config Config, clock func() time.Time
 	}
 	made := clock()
 	s.now = func() int64 { return int64(clock().Sub(made)) }
-	s.timer = time.NewTimer(time.Hour) // which sweeps nothing, and is asked for nothing sooner
+	s.sweeps.timer = time.NewTimer(time.Hour) // which sweeps nothing, and is asked for nothing sooner
 	return s, nil
 }
 
@@ -50,6 +51,4 @@ const (
 )
 
 // Decided tells whether a lease decided a call.
-func Decided(d slidingwindow.Decision) bool {
-	return d.Statuses()[0].Receipt >= isLoan
-}
+func Decided(d slidingwindow.Decision) bool { return strings.HasPrefix(d.Store, "lease:") }

@@ -13,6 +13,7 @@ import (
 type loan struct {
 	id     int64
 	key    string
+	store  string // the name of the one that granted it
 	reason slidingwindow.Reason
 	limits []slidingwindow.Limit
 
@@ -32,21 +33,20 @@ type loan struct {
 	stored  []int64    // what the store counts of each limit; nil: granted
 }
 
-// A receipt of a call is the number of its loan and its own, above those of other stores.
+// A receipt of a call is the number of its loan and its own.
 const (
 	callBits = 22
 	maxCalls = 1 << callBits
 	maxLoans = 1 << 40
-	isLoan   = maxLoans << callBits
 )
 
-func receiptOf(loan, call int64) int64     { return isLoan | loan<<callBits | call }
-func ofReceipt(r int64) (loan, call int64) { return r >> callBits & (maxLoans - 1), r & (maxCalls - 1) }
+func receiptOf(loan, call int64) int64     { return loan<<callBits | call }
+func ofReceipt(r int64) (loan, call int64) { return r >> callBits, r & (maxCalls - 1) }
 
 // newLoan is a loan that the store granted by a Decision.
 func newLoan(p *pool, d slidingwindow.Decision, id, end int64) *loan {
 	statuses := d.Statuses()
-	l := &loan{id: id, key: p.key, reason: d.Reason, limits: make([]slidingwindow.Limit, len(statuses)), receipts: make([]int64, len(statuses)), granted: d.Granted, left: d.Granted, end: end}
+	l := &loan{id: id, key: p.key, store: d.Store, reason: d.Reason, limits: make([]slidingwindow.Limit, len(statuses)), receipts: make([]int64, len(statuses)), granted: d.Granted, left: d.Granted, end: end}
 	for i := range statuses {
 		l.limits[i], l.receipts[i] = statuses[i].Limit, statuses[i].Receipt // a fallback has limits of its own
 	}
@@ -119,7 +119,7 @@ func (l *loan) inStore() slidingwindow.Decision {
 		}
 	}
 	d := slidingwindow.NewDecision(0, statuses...)
-	d.Reason = l.reason
+	d.Store, d.Reason = l.store, l.reason
 	return d
 }
 

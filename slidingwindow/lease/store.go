@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
@@ -20,6 +21,7 @@ const maxPools = 10_000
 // methods are safe for concurrent use.
 type Store struct {
 	store  slidingwindow.Store
+	name   string // in a Decision that a lease decided
 	config Config
 	parted slidingwindow.Parted // or nil
 	now    func() int64         // ns, on a clock that nobody sets
@@ -32,7 +34,7 @@ type Store struct {
 
 	closed atomic.Bool
 	work   sync.WaitGroup // what goes on in the background
-	sweeper
+	sweeps sweeper
 }
 
 var (
@@ -50,13 +52,13 @@ func New(store slidingwindow.Store, config Config) (*Store, error) {
 	made := time.Now()
 	s := &Store{
 		store:  store,
+		name:   fmt.Sprintf("lease:%016x", rand.Uint64()),
 		config: config,
 		now:    func() int64 { return int64(time.Since(made)) },
 		seed:   maphash.MakeSeed(),
 		busy:   &busyKeys{},
 	}
 	s.parted, _ = store.(slidingwindow.Parted)
-	s.loans.Store(rand.Int64N(maxLoans)) // the receipts of another process are hardly taken for ours
 	for i := range s.shards {
 		s.shards[i].pools = map[string]*pool{}
 	}
@@ -99,7 +101,7 @@ func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingw
 	if now := s.now(); p.second != nil && !p.first.live(1, now) {
 		s.giveBack(shard, shard.retire(p, now)...)
 	}
-	if p.take(req.Cost, s.now(), &d) {
+	if s.use(p, req.Cost, &d) {
 		if p.renews(p.last) && !s.closed.Load() {
 			s.startRenewal(shard, p, 0)
 		}
@@ -107,6 +109,15 @@ func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingw
 		return d, nil
 	}
 	return s.await(ctx, shard, p, req)
+}
+
+// use takes n units from a pool, if it has them.
+func (s *Store) use(p *pool, n int64, d *slidingwindow.Decision) bool {
+	if !p.take(n, s.now(), d) {
+		return false
+	}
+	d.Store = s.name
+	return true
 }
 
 // borrows tells whether units of a pool may answer a request.
@@ -130,7 +141,7 @@ func (s *Store) await(ctx context.Context, shard *shard, p *pool, req slidingwin
 			shard.mu.Unlock()
 			return d, err
 		}
-		if p.take(req.Cost, s.now(), &d) {
+		if s.use(p, req.Cost, &d) {
 			shard.mu.Unlock()
 			return d, nil
 		}
@@ -230,20 +241,20 @@ func (s *Store) peek(ctx context.Context, shard *shard, p *pool, req slidingwind
 // Settle implements [slidingwindow.Store]. What a call took of a lease goes back to the lease, or, if
 // that has ended, to the store.
 func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
-	statuses := d.Statuses()
-	if len(statuses) == 0 || statuses[0].Receipt < isLoan {
+	if d.Store != s.name {
 		return s.store.Settle(ctx, key, d, units)
 	}
 	if ctx.Err() != nil {
 		return slidingwindow.ContextEnded(ctx)
 	}
 	shard := s.shardOf(key)
+	statuses := d.Statuses()
 	id, call := ofReceipt(statuses[0].Receipt)
 	shard.mu.Lock()
 	l := shard.loan(key, id)
-	if l == nil || len(l.limits) != len(statuses) {
+	if l == nil {
 		shard.mu.Unlock()
-		return s.store.Settle(ctx, key, d, units) // it may know; of a lease it does not
+		return nil // forgotten: it counts as it was taken
 	}
 	now := s.now()
 	l.settle(call, statuses[0].Granted, units, now)

@@ -16,29 +16,31 @@ type sweeper struct {
 // schedule sees to it that the pools are swept, at least twice while a loan of that length goes on.
 func (s *Store) schedule(length int64) {
 	every := time.Duration(length) / 2
-	s.sweeper.mu.Lock()
-	defer s.sweeper.mu.Unlock()
+	s.sweeps.mu.Lock()
+	defer s.sweeps.mu.Unlock()
 	switch {
-	case s.timer == nil:
-		s.every = every
-		s.timer = time.AfterFunc(every, s.sweepAgain)
-	case every < s.every:
-		s.every = every
-		s.timer.Reset(every)
+	case s.sweeps.timer == nil:
+		s.sweeps.every = every
+		s.sweeps.timer = time.AfterFunc(every, s.sweepAgain)
+	case every < s.sweeps.every:
+		s.sweeps.every = every
+		s.sweeps.timer.Reset(every)
 	}
 }
 
+// sweepAgain sweeps, and sets the timer while there are pools.
 func (s *Store) sweepAgain() {
 	s.sweep()
-	s.sweeper.mu.Lock()
-	defer s.sweeper.mu.Unlock()
+	s.sweeps.mu.Lock()
+	defer s.sweeps.mu.Unlock()
 	if s.pools.Load() == 0 || s.closed.Load() {
-		s.timer = nil
+		s.sweeps.timer = nil
 		return
 	}
-	s.timer.Reset(s.every)
+	s.sweeps.timer.Reset(s.sweeps.every)
 }
 
+// sweep ends what is over, and forgets what is quiet.
 func (s *Store) sweep() {
 	for i := range s.shards {
 		shard := &s.shards[i]

@@ -23,8 +23,10 @@ type memoryLog struct {
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone: negative if calls share it
+	id  int64 // of this entry alone: negative if calls share it; or none
 }
+
+const none = 0 // no entry's id
 
 // view is what a log says at some time.
 type view struct {
@@ -76,12 +78,12 @@ func (l *memoryLog) freed(v view, need int64) int64 {
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
 }
 
-// shared is the id of the entry of that time that calls share, or 0 if there is none.
+// shared is the id of the entry of that time that calls share, or none.
 func (l *memoryLog) shared(at int64) int64 {
 	if i := l.find(at); i >= 0 {
 		return l.entry(i).id
 	}
-	return 0
+	return none
 }
 
 // find returns the entry of that time that calls share, or -1.
@@ -148,9 +150,9 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// settle gives a call other units than those that it took, in the entry of that id, and tells
-// whether they are fewer. An entry without units is taken out. It does nothing if an entry that
-// no calls share has other units: it was settled.
+// settle gives a call other units in the entry of that id, and tells whether they are fewer than the
+// call took. An entry without units is taken out. It does nothing if the entry has not what the call
+// took, because that was settled before; one that calls share may have more.
 func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {
@@ -160,7 +162,7 @@ func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 		return false
 	}
 	had := l.entry(i).sum - l.sumBefore(i)
-	if had < taken || had > taken && id > 0 {
+	if had < taken || id > 0 && had != taken {
 		return false
 	}
 	empty := had-taken+units == 0

@@ -2,8 +2,6 @@ package memory
 
 import (
 	"container/heap"
-	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -42,8 +40,6 @@ func (s *shard) init(maxKeys int) {
 	s.maxKeys = maxKeys
 	s.subjects = make(map[string]*subject)
 	s.open.prev, s.open.next = &s.open, &s.open
-	// A Decision of another store is hardly taken for one of this.
-	s.lastID = rand.Int64N(math.MaxInt64 / 4)
 }
 
 // take decides. To hand pointers down is worth it here: a Decision is long to copy.
@@ -129,7 +125,7 @@ func (subj *subject) receipt(limit *slidingwindow.Limit, at, now, id int64) int6
 	if limit.Resolution == 0 {
 		return id
 	}
-	if shared := subj.find(limit.Name, now).shared(at); shared != 0 {
+	if shared := subj.find(limit.Name, now).shared(at); shared != none {
 		return shared
 	}
 	return -id

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"time"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -47,6 +48,7 @@ type Config struct {
 // A log takes 24 bytes for each allowed call of the last window, or for each Resolution of it,
 // and has room for more.
 type Store struct {
+	name   string // in a Decision
 	seed   maphash.Seed
 	shards []shard
 	now    func() int64 // ns
@@ -72,7 +74,7 @@ func NewWithConfig(config Config) (*Store, error) {
 }
 
 func newStore(config Config) *Store {
-	store := &Store{seed: maphash.MakeSeed(), now: monotonicClock()}
+	store := &Store{name: fmt.Sprintf("memory:%016x", rand.Uint64()), seed: maphash.MakeSeed(), now: monotonicClock()}
 	if config.Clock != nil {
 		store.now = func() int64 { return config.Clock().UnixNano() }
 	}
@@ -102,14 +104,23 @@ func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingw
 	shard := s.shardOf(req.Key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	shard.take(&req, s.now(), &d)
+	if shard.take(&req, s.now(), &d); d.Granted > 0 {
+		d.Store = s.name
+	}
 	return d, nil
 }
 
-// Settle implements [slidingwindow.Store].
+// Settle implements [slidingwindow.Store]. A Decision of another process, or of this one before
+// it was started again, is another store's: [slidingwindow.ErrForeignDecision].
 func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	if ctx.Err() != nil {
 		return slidingwindow.ContextEnded(ctx)
+	}
+	if d.Granted == 0 {
+		return nil
+	}
+	if d.Store != s.name {
+		return fmt.Errorf("%w: Decision.Store is %.66q; allowed: %q", slidingwindow.ErrForeignDecision, d.Store, s.name)
 	}
 	shard := s.shardOf(key)
 	shard.mu.Lock()

@@ -143,7 +143,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 			// Also one that was refused. None twice: Limiter.Refund tells why.
 			i := rapid.IntRange(0, len(taken)-1).Draw(rt, "refund")
 			p := taken[i]
-			require.NoError(rt, l.Refund(rt.Context(), p.key, p.got))
+			require.NoError(rt, l.Refund(rt.Context(), p.key, anywhere(rt, p.got)))
 			model.Settle(p.key, p.want, nil)
 			taken = slices.Delete(taken, i, i+1)
 		case "settle":
@@ -164,7 +164,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 				}
 				units = append(units, n)
 			}
-			require.NoError(rt, l.Settle(rt.Context(), p.key, p.got, cost))
+			require.NoError(rt, l.Settle(rt.Context(), p.key, anywhere(rt, p.got), cost))
 			model.Settle(p.key, p.want, units)
 			taken = slices.Delete(taken, i, i+1)
 		case "charge":
@@ -195,6 +195,14 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 	}
 }
 
+// anywhere is the Decision as this process has it, or as another would.
+func anywhere(rt *rapid.T, d slidingwindow.Decision) slidingwindow.Decision {
+	if rapid.Bool().Draw(rt, "as a text") {
+		return ThroughText(rt, d)
+	}
+	return d
+}
+
 // drawLimits makes one to three limits from three names, so that a later draw changes
 // the Max and the Window of logs that exist.
 func drawLimits(rt *rapid.T, windows []time.Duration) []slidingwindow.Limit {
@@ -217,7 +225,7 @@ type pair struct {
 	want, got slidingwindow.Decision
 }
 
-// requireSame compares all but the receipts, which each has its own of. A refusal that a
+// requireSame compares all but the receipts and the names, which each has its own of. A refusal that a
 // store knew of is as good as one that it decided.
 func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
 	for _, d := range []slidingwindow.Decision{want, got} {
@@ -225,6 +233,7 @@ func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
 			require.Equal(t, s.Granted > 0, s.Receipt != 0, "receipts for what was taken")
 		}
 	}
+	require.Equal(t, got.Granted > 0, got.Store != "", "a store's name for what was taken")
 	want, got = WithoutReceipts(want), WithoutReceipts(got)
 	if got.Reason == slidingwindow.ReasonCached {
 		got.Reason = slidingwindow.ReasonRefused

@@ -85,7 +85,9 @@ func settleAgain(t *testing.T, h Harness) {
 	for _, more := range [][3]int64{{45, 30, 70}, {45, 10, 70}, {30, 80, 20}, {80, 0, 100}, {80, 7, 100}} {
 		statuses := slices.Clone(d.Statuses())
 		statuses[1].Granted = more[0]
-		require.NoError(t, h.Store.Settle(t.Context(), "k", slidingwindow.NewDecision(0, statuses...), []int64{2, more[1]}))
+		anew := slidingwindow.NewDecision(0, statuses...)
+		anew.Store = d.Store
+		require.NoError(t, h.Store.Settle(t.Context(), "k", anew, []int64{2, more[1]}))
 		assert.Equal(t, []int64{1, more[2]}, left(t, l, "k"), "%d are now %d", more[0], more[1])
 	}
 }
@@ -126,7 +128,7 @@ func badSettles(t *testing.T, h Harness) {
 		"negative":    {"k", slidingwindow.Cost{"tokens": -1}, slidingwindow.ErrInvalidCost, `-1 units of limit "tokens"; allowed: 0 to 999999999999999`},
 		"unknown":     {"k", slidingwindow.Cost{"token": 5}, slidingwindow.ErrInvalidCost, `no limit is named "token"; allowed: "requests", "tokens"`},
 		"not taken":   {"k", slidingwindow.Cost{"requests": 1}, slidingwindow.ErrInvalidCost, `1 units of limit "requests"; allowed: 0, as the call took none of it`},
-		"another key": {"other", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `to refund or settle needs the key of the call`},
+		"another key": {"other", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `it is not the key that the units were taken from`},
 		"no key":      {"", slidingwindow.Cost{"tokens": 5}, slidingwindow.ErrInvalidKey, `it is empty`},
 	} {
 		err := l.Settle(t.Context(), test.key, d, test.cost)
@@ -175,6 +177,36 @@ func chargeMayPassMax(t *testing.T, h Harness) {
 	require.NoError(t, l.Charge(t.Context(), "k", slidingwindow.Cost{"tokens": 5}))
 	l.SetMode(slidingwindow.ModeEnforce)
 	assert.Equal(t, []int64{3, 100}, left(t, l, "k"), "what is off counts nothing")
+}
+
+// orphanOfABudget takes 1 unit of the limit with the long window, as Settle's documentation says.
+func orphanOfABudget(t *testing.T, h Harness) {
+	day := slidingwindow.Limit{Name: "day", Max: 1000, Window: 24 * time.Hour}
+	minute := slidingwindow.Limit{Name: "minute", Max: 100, Window: time.Minute}
+	l := h.limiter(t, minute, day)
+	estimate(t, l, "k", slidingwindow.Cost{"minute": 90, "day": 1}) // by a process that then dies
+	assert.Equal(t, []int64{10, 999}, left(t, l, "k"))
+	h.Advance(time.Minute)
+	assert.Equal(t, []int64{100, 999}, left(t, l, "k"), "one unit stays of it")
+	d := estimate(t, l, "k", slidingwindow.Cost{"minute": 90, "day": 1})
+	require.NoError(t, l.Settle(t.Context(), "k", d, slidingwindow.Cost{"minute": 70, "day": 70}))
+	assert.Equal(t, []int64{30, 929}, left(t, l, "k"))
+
+	// The price: the day can pass its Max by what the calls use that are under way.
+	require.NoError(t, l.Charge(t.Context(), "k", slidingwindow.Cost{"day": 927}))
+	underWay := []slidingwindow.Decision{
+		estimate(t, l, "k", slidingwindow.Cost{"minute": 15, "day": 1}),
+		estimate(t, l, "k", slidingwindow.Cost{"minute": 15, "day": 1}),
+	}
+	for _, d := range underWay {
+		require.NoError(t, l.Settle(t.Context(), "k", d, slidingwindow.Cost{"day": 15}))
+		refused, err := l.AllowCost(t.Context(), "k", slidingwindow.Cost{"day": 1})
+		require.NoError(t, err)
+		assert.False(t, refused.Allowed)
+	}
+	d, err := l.AllowCost(t.Context(), "k", slidingwindow.Cost{"minute": 1})
+	require.NoError(t, err)
+	assert.False(t, d.Allowed, "and what is under way fits into the minute")
 }
 
 func concurrentSettles(t *testing.T, h Harness) {

@@ -50,6 +50,9 @@ type App struct {
 	// After is called by middleware outside of the limits, with what they returned.
 	After func(x Exchange, err error)
 
+	// HandleError is the application's own error handler: it writes the response.
+	HandleError func(x Exchange, err error) error
+
 	// Extract is for Echo.IPExtractor.
 	Extract func(r *http.Request) string
 }

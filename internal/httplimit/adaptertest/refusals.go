@@ -81,6 +81,36 @@ func refusalHandlers(t *testing.T, adapter Adapter) {
 	}
 }
 
+// errorHandlers: a body that is ours sets the Content-Type, no other does. What an application's
+// error handler writes of its own keeps its own.
+func errorHandlers(t *testing.T, adapter Adapter) {
+	for name, test := range map[string]struct {
+		handle      func(x Exchange, err error) error
+		contentType string
+	}{
+		"JSON": {func(x Exchange, _ error) error {
+			return x.JSON(http.StatusTooManyRequests, map[string]bool{"ok": false})
+		}, "application/json"},
+		"JSON with the error in it": {func(x Exchange, err error) error {
+			return x.JSON(http.StatusTooManyRequests, map[string]any{"error": err})
+		}, "application/json"},
+		"text": {func(x Exchange, _ error) error {
+			x.Response.Header().Set("Content-Type", "text/plain")
+			x.Response.WriteHeader(http.StatusTooManyRequests)
+			_, err := io.WriteString(x.Response, "slow down")
+			return err
+		}, "text/plain"},
+	} {
+		s := adapter.serve(t, App{
+			Limits:      []Limit{{Config: httplimit.Config[Exchange]{Limiter: newLimiter(t, api(0))}}},
+			HandleError: test.handle,
+		})
+		got := s.get()
+		assert.Equal(t, http.StatusTooManyRequests, got.StatusCode, name)
+		assert.Equal(t, test.contentType, got.Header.Get("Content-Type"), name)
+	}
+}
+
 // failures: what cannot be decided is never served, and never a 429.
 func failures(t *testing.T, adapter Adapter) {
 	away, err := slidingwindow.New(down{}, api(1))
@@ -123,7 +153,7 @@ func statusesOfErrors(t *testing.T, adapter Adapter) {
 		"wrapped":       {func(x Exchange) error { return fmt.Errorf("session: %w", x.HTTPError(http.StatusUnauthorized, "who?")) }, http.StatusUnauthorized, `{"message": "who?"}`},
 		"no failure":    {func(x Exchange) error { return x.HTTPError(http.StatusOK, "fine") }, http.StatusForbidden, `{"message": "Forbidden"}`},
 		"no status":     {func(x Exchange) error { return x.HTTPError(0, "") }, http.StatusForbidden, `{"message": "Forbidden"}`},
-		"a nil pointer": {func(Exchange) error { return (*httplimit.ConfigError)(nil) }, http.StatusForbidden, `{"message": "Forbidden"}`},
+		"a nil pointer": {func(Exchange) error { return (*brittle)(nil) }, http.StatusForbidden, `{"message": "Forbidden"}`},
 		"empty key":     {func(Exchange) error { return nil }, http.StatusForbidden, `{"message": "Forbidden"}`},
 	} {
 		s := adapter.limited(t, Limit{Config: httplimit.Config[Exchange]{
@@ -142,6 +172,13 @@ func statusesOfErrors(t *testing.T, adapter Adapter) {
 		assert.Equal(t, status, s.get().StatusCode, name)
 	}
 }
+
+// brittle is an error whose methods a nil pointer does not survive, as those of an
+// echo.HTTPError.
+type brittle struct{ text string }
+
+func (b *brittle) Error() string   { return b.text }
+func (b *brittle) Is(e error) bool { return e.Error() == b.text }
 
 // drain: a client that writes all of a large body before it reads sees the refusal.
 func drain(t *testing.T, adapter Adapter) {

@@ -28,6 +28,7 @@ func Run(t *testing.T, adapter Adapter) {
 		"Refusals":              refusals,
 		"Messages":              messages,
 		"RefusalHandlers":       refusalHandlers,
+		"ErrorHandlers":         errorHandlers,
 		"Failures":              failures,
 		"StatusesOfErrors":      statusesOfErrors,
 		"Drain":                 drain,

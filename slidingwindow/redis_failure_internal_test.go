@@ -24,9 +24,9 @@ func TestRepliesAreCutBeforeAKey(t *testing.T) {
 		"MOVED 12182 127.0.0.1:7342":                                                                   "MOVED 12182 127.0.0.1:7342",
 		"READONLY You can't write against a read only replica.":                                        "READONLY You can't write against a read only replica.",
 	} {
-		got := newReplyError(callError(reply))
+		got := newReplyError(errorReply(t, reply))
 		assert.Equal(t, want, got.Text)
-		assert.NotContains(t, redisFailure(callError(reply)).Error(), "live-key")
+		assert.NotContains(t, redisFailure(errorReply(t, reply)).Error(), "live-key")
 	}
 	assert.Nil(t, newReplyError(errors.New("unknown command of nobody")))
 }
@@ -56,7 +56,7 @@ func TestRejectionsAreOfOneCall(t *testing.T) {
 		"max number of clients reached":                                 false,
 		"DENIED Redis is running in protected mode":                     false,
 	} {
-		err := redisFailure(callError(reply))
+		err := redisFailure(errorReply(t, reply))
 		assert.ErrorIs(t, err, ErrStoreUnavailable)
 		assert.Equal(t, want, errors.Is(err, ErrCallRejected), reply)
 	}

@@ -85,3 +85,35 @@ func (c *boundContext) stop() {
 		timed.cancel()
 	}
 }
+
+// waiter is what one waits with for what another goroutine tells.
+type waiter[T any] struct {
+	told     chan T // has room for one
+	patience *time.Timer
+}
+
+func newWaiter[T any]() waiter[T] {
+	w := waiter[T]{make(chan T, 1), time.NewTimer(time.Hour)}
+	w.patience.Stop()
+	return w
+}
+
+// wait returns what was told, or an error if ctx or the time has ended before.
+func (w *waiter[T]) wait(ctx context.Context, deadline time.Time) (told T, ended error) {
+	w.patience.Reset(time.Until(deadline))
+	select {
+	case told = <-w.told:
+	case <-ctx.Done():
+		ended = ctx.Err()
+	case <-w.patience.C:
+		ended = context.DeadlineExceeded
+	}
+	w.patience.Stop()
+	return told, ended
+}
+
+// hasEnded reports whether ctx has ended, or its timer is only late to say so.
+func hasEnded(ctx context.Context) bool {
+	deadline, has := ctx.Deadline()
+	return ctx.Err() != nil || has && !time.Now().Before(deadline)
+}
