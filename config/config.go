@@ -197,6 +197,9 @@ type Redis struct {
 	// not loaded. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 
+	// OnBatch is that of [slidingwindow.RedisConfig], for metrics. It is not loaded. Optional.
+	OnBatch func(calls int) `json:"-" yaml:"-"`
+
 	large []Limit // that Open warns of
 }
 
@@ -230,5 +233,5 @@ func (r Redis) server() *server {
 
 // StoreConfig returns the settings for [slidingwindow.NewRedisStore].
 func (r Redis) StoreConfig() slidingwindow.RedisConfig {
-	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
+	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight, OnBatch: r.OnBatch}
 }

@@ -10,31 +10,30 @@ import (
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
 
-	"github.com/seed-e8747a6b/ratelimit/config"
 	"github.com/seed-e8747a6b/ratelimit/echomw"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/otelmetrics"
 )
 
-// newAPI returns an API with three limits, and what they measure under /metrics.
+// newObserver returns what measures, and its page.
+func newObserver() (*otelmetrics.Observer, http.Handler, error) {
+	registry := prometheus.NewRegistry()
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	if err != nil {
+		return nil, nil, err
+	}
+	observer, err := otelmetrics.New(otelmetrics.Config{MeterProvider: metric.NewMeterProvider(metric.WithReader(exporter))})
+	return observer, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), err
+}
+
+// newAPI returns an API with three limits.
 //
 //	GET /products   20 requests in any second
 //	GET /broken     the same, but the requests that fail are given back
 //	GET /trial      a limit in shadow mode: it refuses nothing
 //	GET /report     waits for its turn, 5 in any second
-func newAPI(store *config.Store) (http.Handler, error) {
-	registry := prometheus.NewRegistry()
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
-	if err != nil {
-		return nil, err
-	}
-	observer, err := otelmetrics.New(otelmetrics.Config{
-		MeterProvider: metric.NewMeterProvider(metric.WithReader(exporter)),
-		Store:         store,
-	})
-	if err != nil {
-		return nil, err
-	}
+//	GET /metrics    what they measure
+func newAPI(store slidingwindow.Store, observer slidingwindow.Observer, metrics http.Handler) http.Handler {
 	limiter := func(name string, max int64) *slidingwindow.Limiter {
 		return slidingwindow.MustNew(store, slidingwindow.Limit{Name: name, Max: max, Window: time.Second}).WithObserver(observer)
 	}
@@ -42,7 +41,7 @@ func newAPI(store *config.Store) (http.Handler, error) {
 	trial.SetMode(slidingwindow.ModeShadow)
 
 	e := echo.New()
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
+	e.GET("/metrics", echo.WrapHandler(metrics))
 	e.GET("/products", answer, echomw.RateLimiter(products))
 	e.GET("/broken", fail, echomw.RateLimiterWithConfig(echomw.Config{Limiter: products, SkipFailed: true}))
 	e.GET("/trial", answer, echomw.RateLimiter(trial))
@@ -52,7 +51,7 @@ func newAPI(store *config.Store) (http.Handler, error) {
 		}
 		return answer(c)
 	})
-	return e, nil
+	return e
 }
 
 func answer(c echo.Context) error { return c.NoContent(http.StatusNoContent) }

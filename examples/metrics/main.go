@@ -54,15 +54,20 @@ func run(ctx context.Context) error {
 		return err
 	}
 	cfg.Redis.Logger = slog.New(slog.DiscardHandler)
+	observer, metrics, err := newObserver()
+	if err != nil {
+		return err
+	}
+	cfg.Redis.OnBatch = observer.Batch
 	store, err := cfg.Redis.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	api, err := newAPI(store)
-	if err != nil {
+	if err := observer.ObserveStore(store); err != nil {
 		return err
 	}
+	api := newAPI(store, observer, metrics)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

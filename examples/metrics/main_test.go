@@ -21,8 +21,11 @@ func TestTheExpressionsNameMetricsThatThereAre(t *testing.T) {
 	store, err := cfg.Redis.Open(t.Context())
 	require.NoError(t, err)
 	defer store.Close()
-	api, err := newAPI(store)
+	observer, metrics, err := newObserver()
 	require.NoError(t, err)
+	require.NoError(t, observer.ObserveStore(store))
+	observer.Batch(1) // there is no Redis here
+	api := newAPI(store, observer, metrics)
 	page := ""
 	for range 40 { // more than any limit allows
 		for _, path := range []string{"/products", "/broken", "/trial"} {
@@ -47,7 +50,7 @@ func TestTheExpressionsNameMetricsThatThereAre(t *testing.T) {
 			assert.True(t, strings.Contains(page, "\n"+name+"{"), "%s: there is no %s", q.of, name)
 		}
 	}
-	assert.Len(t, used, 10, "each instrument is in a query, the utilization twice: %v", used)
+	assert.Len(t, used, 11, "each instrument is in a query, the utilization twice: %v", used)
 }
 
 func ask(handler http.Handler, path string) string {

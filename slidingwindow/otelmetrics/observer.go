@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -14,6 +16,7 @@ import (
 // program. It is safe for concurrent use.
 type Observer struct {
 	instruments
+	meter    metric.Meter
 	labels   labels
 	refusing *episodes
 }
@@ -22,12 +25,38 @@ var _ slidingwindow.Observer = (*Observer)(nil)
 
 // New returns an Observer. Its error is that of the MeterProvider, which did not make an instrument.
 func New(config Config) (*Observer, error) {
-	made, err := newInstruments(config)
+	provider := config.MeterProvider
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	meter := provider.Meter(scope)
+	made, err := newInstruments(meter)
 	if err != nil {
 		return nil, err
 	}
-	return &Observer{instruments: made, refusing: newEpisodes()}, nil
+	return &Observer{instruments: made, meter: meter, refusing: newEpisodes()}, nil
 }
+
+// ObserveStore measures ratelimit.store.available: store, a config.Store or a guard.Store, is asked
+// whenever metrics are collected. Call it once, for one store of a program. Its error is that of the
+// MeterProvider.
+func (o *Observer) ObserveStore(store interface{ Available() bool }) error {
+	_, err := o.meter.Int64ObservableGauge("ratelimit.store.available",
+		metric.WithDescription("1 if the store is asked for decisions, 0 in an outage."),
+		metric.WithInt64Callback(func(_ context.Context, gauge metric.Int64Observer) error {
+			var available int64
+			if store.Available() {
+				available = 1
+			}
+			gauge.Observe(available)
+			return nil
+		}))
+	return err
+}
+
+// Batch measures ratelimit.batch.size. It is for OnBatch of config.Redis or of
+// slidingwindow.RedisConfig.
+func (o *Observer) Batch(calls int) { o.batch.Record(context.Background(), int64(calls)) }
 
 // Decided implements slidingwindow.Observer.
 func (o *Observer) Decided(ctx context.Context, d slidingwindow.Decided) {

@@ -2,7 +2,9 @@
 // [Observer] for slidingwindow's Limiter.WithObserver. It is a module of its own, so that who
 // does not use it inherits none of its dependencies.
 //
-//	observer, err := otelmetrics.New(otelmetrics.Config{Store: store})
+//	observer, err := otelmetrics.New(otelmetrics.Config{})
+//	cfg.Redis.OnBatch = observer.Batch // before cfg.Redis.Open
+//	err = observer.ObserveStore(store)
 //	limiter = limiter.WithObserver(observer)
 //
 // # Instruments
@@ -17,9 +19,8 @@
 //	ratelimit.wait.duration      histogram      s           policy, error.type            how long callers of Wait slept, of those that had to
 //	ratelimit.waiters            up-down count  {waiter}    policy                        callers of Wait that sleep
 //	ratelimit.settled.units      up-down count  {unit}      policy, error.type            units given back (below 0) or added by Settle, Refund and Charge
-//	ratelimit.store.available    gauge                                                    1 if the store is asked for decisions, 0 in an outage; only with Config.Store
-//
-// ratelimit.batch.size, how many calls share a command to Redis, is not measured yet.
+//	ratelimit.batch.size         histogram      {call}                                    calls that are decided together by Redis; only with Batch
+//	ratelimit.store.available    gauge                                                    1 if the store is asked for decisions, 0 in an outage; only with ObserveStore
 //
 // # Attributes
 //
@@ -38,10 +39,8 @@
 package otelmetrics
 
 import (
-	"context"
 	"errors"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -52,10 +51,6 @@ type Config struct {
 	// MeterProvider makes the instruments. nil stands for otel.GetMeterProvider(), whose
 	// delegate may be set later.
 	MeterProvider metric.MeterProvider
-
-	// Store is asked for ratelimit.store.available whenever metrics are collected: a
-	// guard.Store or a config.Store. nil leaves that out. Give one store of a program only.
-	Store interface{ Available() bool }
 }
 
 // instruments are those of the package's documentation, in its order.
@@ -68,20 +63,17 @@ type instruments struct {
 	wait        metric.Float64Histogram
 	waiters     metric.Int64UpDownCounter
 	settled     metric.Int64UpDownCounter
+	batch       metric.Int64Histogram
 }
 
 var (
 	durationBounds    = []float64{0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1}
 	utilizationBounds = []float64{0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1}
+	batchBounds       = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
 	waitBounds        = []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600}
 )
 
-func newInstruments(config Config) (i instruments, err error) {
-	provider := config.MeterProvider
-	if provider == nil {
-		provider = otel.GetMeterProvider()
-	}
-	meter := provider.Meter(scope)
+func newInstruments(meter metric.Meter) (i instruments, err error) {
 	var errs [9]error
 	i.decisions, errs[0] = meter.Int64Counter("ratelimit.decisions", metric.WithUnit("{decision}"),
 		metric.WithDescription("Calls that a rate limiter answered, or could not decide."))
@@ -99,17 +91,7 @@ func newInstruments(config Config) (i instruments, err error) {
 		metric.WithDescription("Callers that sleep until their turn."))
 	i.settled, errs[7] = meter.Int64UpDownCounter("ratelimit.settled.units", metric.WithUnit("{unit}"),
 		metric.WithDescription("Units that were added afterwards, or below 0 given back."))
-	if config.Store != nil {
-		_, errs[8] = meter.Int64ObservableGauge("ratelimit.store.available",
-			metric.WithDescription("1 if the store is asked for decisions, 0 in an outage."),
-			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-				var available int64
-				if config.Store.Available() {
-					available = 1
-				}
-				o.Observe(available)
-				return nil
-			}))
-	}
+	i.batch, errs[8] = meter.Int64Histogram("ratelimit.batch.size", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls that are decided together by Redis."), metric.WithExplicitBucketBoundaries(batchBounds...))
 	return i, errors.Join(errs[:]...)
 }

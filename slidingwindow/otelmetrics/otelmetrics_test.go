@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,6 +204,37 @@ func TestSettledUnitsAreTheDifference(t *testing.T) {
 	assert.Equal(t, map[string]int64{"ratelimit.policy=tokens ratelimit.result=allowed": 500}, m.sums(t, "ratelimit.units"))
 }
 
+// Each call is in one batch.
+func TestBatchesHaveAllCalls(t *testing.T) {
+	t.Parallel()
+	client := redistest.Client(t)
+	m := measure(t, otelmetrics.Config{})
+	store, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{
+		Prefix: redistest.Prefix(t, client), Timeout: 30 * time.Second, OnBatch: m.observer.Batch,
+	})
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	l := slidingwindow.MustNew(store, slidingwindow.Limit{Name: "api", Max: 1_000_000, Window: time.Hour})
+	sizes := func() metricdata.HistogramDataPoint[int64] {
+		points := m.read(t)["ratelimit.batch.size"].Data.(metricdata.Histogram[int64]).DataPoints
+		require.Len(t, points, 1)
+		return points[0]
+	}
+	call(t, l, "lone")
+	assert.EqualValues(t, 1, sizes().Count)
+	calls := int64(1)
+	require.Eventually(t, func() bool { // until some have shared a command
+		var all sync.WaitGroup
+		for n := range 200 {
+			all.Go(func() { _, err := l.Allow(t.Context(), fmt.Sprint(n)); assert.NoError(t, err) })
+		}
+		all.Wait()
+		calls += 200
+		assert.Equal(t, calls, sizes().Sum)
+		return sizes().Count < uint64(calls)
+	}, time.Minute, time.Millisecond)
+}
+
 // A Redis that ends is seen in the errors, and in the store that is not available.
 func TestAnOutageIsSeen(t *testing.T) {
 	t.Parallel()
@@ -213,7 +245,8 @@ func TestAnOutageIsSeen(t *testing.T) {
 	t.Cleanup(redis.Close)
 	guarded, err := guard.New(redis, guard.Config{})
 	require.NoError(t, err)
-	m := measure(t, otelmetrics.Config{Store: guarded})
+	m := measure(t, otelmetrics.Config{})
+	require.NoError(t, m.observer.ObserveStore(guarded))
 	l := slidingwindow.MustNew(guarded, slidingwindow.Limit{Name: "api", Max: 1_000_000, Window: time.Hour}).WithObserver(m.observer)
 	require.Eventually(t, func() bool { d, err := l.Allow(t.Context(), "k"); return err == nil && d.Allowed }, time.Minute, time.Millisecond)
 	assert.Equal(t, map[string]int64{"": 1}, m.sums(t, "ratelimit.store.available"))
@@ -248,7 +281,9 @@ func TestInstrumentsHaveTheirUnits(t *testing.T) {
 	t.Parallel()
 	guarded, err := guard.New(memory.New(), guard.Config{})
 	require.NoError(t, err)
-	m := measure(t, otelmetrics.Config{Store: guarded})
+	m := measure(t, otelmetrics.Config{})
+	require.NoError(t, m.observer.ObserveStore(guarded))
+	m.observer.Batch(1)
 	l := slidingwindow.MustNew(guarded, slidingwindow.Limit{Name: "api", Max: 1, Window: 10 * time.Millisecond}).WithObserver(m.observer)
 	require.Eventually(t, func() bool { // until one had to wait
 		require.NoError(t, l.Wait(t.Context(), "k"))
@@ -267,6 +302,6 @@ func TestInstrumentsHaveTheirUnits(t *testing.T) {
 	assert.Equal(t, map[string]string{
 		"ratelimit.decisions": "{decision}", "ratelimit.units": "{unit}", "ratelimit.decision.duration": "s", "ratelimit.utilization": "1",
 		"ratelimit.limited.episodes": "{episode}", "ratelimit.wait.duration": "s", "ratelimit.waiters": "{waiter}",
-		"ratelimit.settled.units": "{unit}", "ratelimit.store.available": "",
+		"ratelimit.settled.units": "{unit}", "ratelimit.batch.size": "{call}", "ratelimit.store.available": "",
 	}, units)
 }
