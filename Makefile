@@ -54,6 +54,13 @@ importer: ## import three million rows from four processes under one leased limi
 	@$(GO) build -C examples/importer -buildvcs=false -o ../../bin/ .
 	@exec bin/importer
 
+.PHONY: metrics
+metrics: ## show what OpenTelemetry measures, in a Prometheus that checks the alerts
+	@$(INSTALL) redis || true
+	@$(INSTALL) prometheus
+	@$(GO) build -C examples/metrics -buildvcs=false -o ../../bin/ .
+	@exec bin/metrics
+
 .PHONY: jobs
 jobs: ## show eight worker processes that share what a partner's API allows
 	@$(INSTALL) redis || true
