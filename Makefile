@@ -93,6 +93,11 @@ test-386: ## vet everything for GOARCH=386, and test what users import
 	else exec="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
 	set -x; $(GO) test $$exec -count=1 ./slidingwindow/... ./echomw/... ./config/...
 
+.PHONY: test-containers
+test-containers: ## run the integration tests on a Redis in a container; needs a Docker engine
+	@$(INSTALL) redis || true
+	REDIS_IN_CONTAINER=1 $(GO) test -C integration_test -count=1 -timeout 30m
+
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=
 
