@@ -84,7 +84,7 @@ func (m measured) sums(t testing.TB, name string) map[string]int64 {
 
 func text(attributes attribute.Set) (text string) {
 	for _, a := range attributes.ToSlice() {
-		text += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+		text += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
 	}
 	return text[min(1, len(text)):]
 }
