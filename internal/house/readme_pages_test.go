@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
@@ -79,4 +80,30 @@ func TestWhoamiTellsTheKey(t *testing.T) {
 	key, err := byHeader.Key(e.NewContext(req, answer))
 	require.NoError(t, err)
 	assert.Equal(t, "198.51.100.9", key)
+}
+
+// limiterOf returns the limiter of a plan. plans is github.com/hashicorp/golang-lru/v2.
+func limiterOf(limiter *slidingwindow.Limiter, plans *lru.Cache[slidingwindow.Limit, *slidingwindow.Limiter], plan slidingwindow.Limit) (*slidingwindow.Limiter, error) {
+	if known, ok := plans.Get(plan); ok {
+		return known, nil
+	}
+	made, err := limiter.WithLimits(plan)
+	if err == nil {
+		plans.Add(plan, made)
+	}
+	return made, err
+}
+
+func TestLimitersOfPlansAreKept(t *testing.T) {
+	t.Parallel()
+	plans, err := lru.New[slidingwindow.Limit, *slidingwindow.Limiter](2)
+	require.NoError(t, err)
+	limiter := slidingwindow.MustNew(memory.New(), slidingwindow.PerMinute(1))
+	free, err := limiterOf(limiter, plans, slidingwindow.Limit{Name: "api", Max: 1, Window: time.Hour})
+	require.NoError(t, err)
+	again, err := limiterOf(limiter, plans, slidingwindow.Limit{Name: "api", Max: 1, Window: time.Hour})
+	require.NoError(t, err)
+	assert.Same(t, free, again)
+	_, err = limiterOf(limiter, plans, slidingwindow.Limit{})
+	require.ErrorIs(t, err, slidingwindow.ErrInvalidLimit)
 }
