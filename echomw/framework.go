@@ -35,7 +35,9 @@ var framework = &httplimit.Framework[echo.Context]{
 		return extract(c.Request()), true
 	},
 	HTTPError: func(status int, message any, cause error) error {
-		if text, ok := message.(string); ok {
+		// What a Keyer of ours says is for the client, and an error handler of the application finds
+		// it as a string.
+		if text, ok := message.(string); ok && cause.Error() != httplimit.ErrNoKey.Error()+": "+text {
 			message = publicText(text)
 		}
 		if _, bare := cause.(*echo.HTTPError); bare { //nolint:errorlint // see answer
