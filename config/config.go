@@ -6,23 +6,19 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 )
 
 const (
-	defaultPort    = 8080
-	defaultPrefix  = "rl"
-	defaultTimeout = 250 * time.Millisecond
+	defaultPort = 8080
 
-	defaultLifetime = time.Minute
+	hostRule = "a host name or an IP address"
+	portRule = "1 to 65535"
 )
 
 // Config is a checked configuration. Make one with [Load].
@@ -69,6 +65,32 @@ func (c *Config) Limit(name string) (Limit, error) {
 		name, variableOf(maxKey), variableOf(windowKey), maxKey, windowKey, known)}
 }
 
+// config turns the merged values into a Config and reports those that are wrong.
+func (s *settings) config() *Config {
+	c := &Config{Port: defaultPort, Limits: map[string]Limit{}}
+	c.from = map[string]string{keyHost: s.describe(keyHost), keyPort: s.describe(keyPort)}
+	if host, ok := s.text(keyHost, hostRule); ok {
+		if host != "" && !isHost(host) {
+			s.invalid(keyHost, "", hostRule)
+		}
+		c.Host = host
+	}
+	if port, ok := s.within(keyPort, 1, math.MaxUint16, portRule); ok {
+		c.Port = port
+	}
+	c.Redis = s.redis()
+	c.Response = s.response()
+	c.Client = s.client()
+	for _, name := range s.merged.MapKeys(sectionLimits) {
+		limit := s.limit(name)
+		c.Limits[name] = limit
+		if limit.isLarge() {
+			c.Redis.large = append(c.Redis.large, limit)
+		}
+	}
+	return c
+}
+
 // Listen listens on Host and Port, for a program that serves. Its error says which of the two is
 // at fault and where it came from, as shells and tools set a HOST of their own. A Host that
 // resolves to 127.0.1.1, as the name of a computer with Debian does, lets nobody in from
@@ -111,120 +133,4 @@ func (c *Config) origin(key string) string {
 func isSelfOnly(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.Equal(net.IPv4(127, 0, 1, 1))
-}
-
-// Redis has the settings of the connection to Redis, or says that there is none.
-type Redis struct {
-	// URL is where Redis is; see the package's documentation. Required.
-	URL URL
-
-	// Username and Password are the login, or the half of it that REDIS_URL does not have: a
-	// URL that a platform sets need not be changed to add one. A password without a user
-	// name is that of the default user. Default to none. With sentinels they are for the data
-	// nodes.
-	Username string
-	Password Secret
-
-	// Prefix begins the name of every key in Redis: 1 to 64 printable ASCII
-	// characters other than the space and braces. Defaults to "rl".
-	Prefix string
-
-	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
-	Timeout time.Duration
-
-	// ConnectionLifetime bounds the life of each connection: 1s or more. Then the client
-	// connects again, to where the address leads by then, and no call fails by it. So an old
-	// master that still takes writes is left after that time. Defaults to 1m.
-	ConnectionLifetime time.Duration
-
-	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
-	// [Redis.Open]: guard.Closed, guard.Open or guard.Fallback, which decides in this process.
-	// Defaults to guard.Closed.
-	OnFailure guard.Policy
-
-	// Instances is how many processes fall back at the same time, 1 or more: each then gives
-	// an equal share of every limit. It is for guard.Fallback. Defaults to 1.
-	Instances int
-
-	// BatchSize is how many calls share a command at most, 1 to 10,000. With 1 each call has
-	// a command of its own, which a proxy that spreads keys over servers may need. Defaults to
-	// 0, which stands for the default of [slidingwindow.RedisConfig].
-	BatchSize int
-
-	// BatchesInFlight is how many commands may be under way at a time, 1 to 1,000; see
-	// [slidingwindow.RedisConfig]. Defaults to 0, which stands for the default there.
-	BatchesInFlight int
-
-	// Lease is for how long a store of [Redis.Open] takes units of busy keys ahead: 1ms to the shortest
-	// Window of the limits, such as 50ms; see package lease. It is of all limits of the store: to
-	// have it for some, wrap the store for those with lease.New. Defaults to 0: each call is
-	// decided by Redis.
-	Lease time.Duration
-
-	// DisableClientCache switches Redis's client-side caching off, by which refusals that stand
-	// are kept in this process: it is redis.client_cache, reversed, and client_cache=0 in the
-	// URL does the same. Defaults to false.
-	DisableClientCache bool
-
-	// SkipVerify makes the client take any certificate, so that who can get between it and
-	// the server can read and change all. skip_verify in the URL does the same. Defaults to false.
-	SkipVerify bool
-
-	// CAFile is the path of a PEM file with the certificates of the authorities that may
-	// have signed the server's. Defaults to "", which stands for those of the system.
-	// CertFile and KeyFile are those of the certificate, and of its private key, that the
-	// server asks this program for. Default to "": none is shown.
-	//
-	// All three are for rediss:// and valkeys:// only, and for the sentinels too. They are read
-	// again for every new connection, so a renewed certificate needs no restart.
-	CAFile, CertFile, KeyFile string
-
-	// SentinelUsername and SentinelPassword are the login of the sentinels, if there are any:
-	// that of REDIS_URL is for the data nodes only. A password without a user name is that of
-	// the default user. Default to none.
-	SentinelUsername string
-	SentinelPassword Secret
-
-	// SentinelTLS is whether the sentinels speak TLS. Defaults to nil, which stands for
-	// what the data nodes do: the URL says so by rediss:// or redis://.
-	SentinelTLS *bool
-
-	// Logger gets a record when a connection is made, fails or is made again. It is
-	// not loaded. nil stands for slog.Default() at the time of Connect.
-	Logger *slog.Logger `json:"-" yaml:"-"`
-
-	large []Limit // that Open warns of
-}
-
-// InMemory reports whether the URL is memory://: limits are then kept in a
-// [memory.Store], and there is nothing to connect to.
-func (r Redis) InMemory() bool {
-	return r.URL.open != nil && r.URL.open().scheme == schemeMemory
-}
-
-// server returns what the URL and the other settings say of Redis.
-func (r Redis) server() *server {
-	s := *r.URL.open()
-	s.decision = r.Timeout
-	s.lifetime = r.ConnectionLifetime
-	s.files = r.tlsFiles()
-	if r.Username != "" {
-		s.username = r.Username
-	}
-	if password := r.Password.Bytes(); len(password) > 0 {
-		s.password, s.loginApart = string(password), true
-	}
-	s.noCache = s.noCache || r.DisableClientCache
-	s.skipVerify = s.skipVerify || r.SkipVerify
-	if r.SentinelTLS != nil {
-		s.sentinelTLS = *r.SentinelTLS
-	}
-	s.sentinelUsername = r.SentinelUsername
-	s.sentinelPassword = string(r.SentinelPassword.Bytes())
-	return &s
-}
-
-// StoreConfig returns the settings for [slidingwindow.NewRedisStore].
-func (r Redis) StoreConfig() slidingwindow.RedisConfig {
-	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
 }

@@ -67,6 +67,9 @@ func Load(sources Sources) (*Config, error) {
 	return c, nil
 }
 
+// longList is the length in bytes from which an error has a list of what is allowed once only.
+const longList = 90
+
 // settings gathers the values of all sources under their keys, the origin of each
 // value and all that is wrong.
 type settings struct {
@@ -294,3 +297,23 @@ func (p problems) Error() string {
 func (p problems) Unwrap() []error { return p }
 
 func (p problems) Is(target error) bool { return target == ErrInvalid }
+
+// describe names a setting and where it comes from, which it must.
+func (s *settings) describe(key string) string {
+	from, ok := s.origins[key]
+	if !ok {
+		return key
+	}
+	return from.describe(key)
+}
+
+// invalid reports the value of a key. why may be empty.
+func (s *settings) invalid(key, why, allowed string) {
+	if why != "" {
+		why = ": " + why
+	}
+	if len(allowed) > longList {
+		allowed = s.once(allowed)
+	}
+	s.problemf("%s is %s%s; allowed: %s", s.describe(key), shown(s.merged.Get(key)), why, allowed)
+}

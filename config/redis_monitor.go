@@ -244,3 +244,16 @@ func (c *watchedConn) Close() error {
 	c.monitor.mu.Unlock()
 	return c.Conn.Close()
 }
+
+// again is a monitor for another try, which logs what is new since the last one.
+func (m *monitor) again() *monitor {
+	next := newMonitor(m.server, m.logger)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, addr := range m.order {
+		n := next.node(addr)
+		was := m.nodes[addr]
+		n.known, n.down, n.err, n.episode = was.known, was.down, was.err, 1
+	}
+	return next
+}

@@ -3,7 +3,12 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"math"
+	"reflect"
+	"regexp"
 	"strconv"
+	"strings"
+	"time"
 )
 
 const mask = "xxxxx" // stands for what must not be shown
@@ -62,4 +67,73 @@ func (s *settings) secret(key string, least int, allowed string) Secret {
 	}
 	s.problemf("%s, not shown as it is a secret: %s; allowed: %s", s.describe(key), why, allowed)
 	return Secret{}
+}
+
+// plainName is a key or a variable that a message may have as it is.
+var plainName = regexp.MustCompile(`^[!-~]{1,128}$`)
+
+// shownName is the name of a setting, known or not, for a message.
+func shownName(name string) string {
+	name = masked(name)
+	if plainName.MatchString(name) {
+		return name
+	}
+	return shown(name)
+}
+
+// plainURL is one that has no login, and is not that of a Redis: its host may be a password.
+var plainURL = regexp.MustCompile(`^(https?|tcp)://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$`)
+
+// masked is a text without a login: it may be a URL that was meant for REDIS_URL.
+func masked(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	switch {
+	case at >= 0:
+		return mask + text[at:]
+	case strings.Contains(text, "://") && !plainURL.MatchString(text):
+		scheme, _, _ := strings.Cut(text, "://")
+		return scheme + "://" + mask
+	default:
+		return text
+	}
+}
+
+// shownPart is a part of a text for an error message. A part of a URL may be its
+// password, and no longer look like it.
+func shownPart(part, text string) string {
+	if masked(text) != text {
+		return "a part"
+	}
+	return shown(part)
+}
+
+// shown is a value for an error message, without a login.
+func shown(value any) string {
+	const most = 64
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		value = masked(value)
+		if len(value) > most {
+			value = value[:most] + "..."
+		}
+		return strconv.QuoteToASCII(value)
+	case time.Duration:
+		return value.String()
+	case float32:
+		return shown(float64(value))
+	case float64:
+		if value == math.Trunc(value) { // else 80.0 is shown as the whole number it is not
+			return strconv.FormatFloat(value, 'f', 1, 64)
+		}
+	}
+	switch reflect.ValueOf(value).Kind() {
+	case reflect.Map:
+		return "a section"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return fmt.Sprint(value)
+	}
 }

@@ -27,6 +27,28 @@ const (
 	sentinelRefresh = 5 * time.Second
 )
 
+// server returns what the URL and the other settings say of Redis.
+func (r Redis) server() *server {
+	s := *r.URL.open()
+	s.decision = r.Timeout
+	s.lifetime = r.ConnectionLifetime
+	s.files = r.tlsFiles()
+	if r.Username != "" {
+		s.username = r.Username
+	}
+	if password := r.Password.Bytes(); len(password) > 0 {
+		s.password, s.loginApart = string(password), true
+	}
+	s.noCache = s.noCache || r.DisableClientCache
+	s.skipVerify = s.skipVerify || r.SkipVerify
+	if r.SentinelTLS != nil {
+		s.sentinelTLS = *r.SentinelTLS
+	}
+	s.sentinelUsername = r.SentinelUsername
+	s.sentinelPassword = string(r.SentinelPassword.Bytes())
+	return &s
+}
+
 func (s *server) isTLS() bool { return s.scheme == "rediss" }
 
 // speaksTLS tells whether the server at an address does.
@@ -134,4 +156,9 @@ func hostOf(addr string) string {
 func isIP(host string) bool {
 	_, err := netip.ParseAddr(host)
 	return err == nil
+}
+
+// isSentinel tells whether the address is one of the URL, and that of a sentinel.
+func (s *server) isSentinel(addr string) bool {
+	return s.masterSet != "" && slices.Contains(s.addrs, addr)
 }

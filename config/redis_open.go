@@ -2,7 +2,9 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +24,9 @@ const retryEvery = 250 * time.Millisecond
 type Store struct {
 	*guard.Store
 
-	leased *lease.Store // over the guarded one; nil without leases
-	redis  *lateRedis   // nil if the limits are kept in memory
+	decides slidingwindow.Store // the guarded store, or the leases over it
+	leases  *lease.Store        // nil without leases
+	redis   *lateRedis          // nil if the limits are kept in memory
 }
 
 // Open returns the store that r asks for, guarded by r.OnFailure: one in Redis, over a
@@ -49,7 +52,7 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Store{Store: guarded}, nil
+		return &Store{Store: guarded, decides: guarded}, nil
 	}
 	late := &lateRedis{config: r}
 	policy := guard.Config{OnFailure: r.OnFailure, Instances: r.Instances, Logger: r.Logger}
@@ -60,11 +63,12 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &Store{Store: guarded, redis: late}
+	opened := &Store{Store: guarded, decides: guarded, redis: late}
 	if r.Lease != 0 {
-		if opened.leased, err = lease.New(guarded, lease.Config{For: r.Lease}); err != nil {
+		if opened.leases, err = lease.New(guarded, lease.Config{For: r.Lease}); err != nil {
 			return nil, err
 		}
+		opened.decides = opened.leases
 	}
 	if err = late.open(ctx); err != nil {
 		return nil, err
@@ -74,32 +78,23 @@ func (r Redis) Open(ctx context.Context) (*Store, error) {
 
 // Take implements [slidingwindow.Store].
 func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwindow.Decision, error) {
-	if s.leased != nil {
-		return s.leased.Take(ctx, req)
-	}
-	return s.Store.Take(ctx, req)
+	return s.decides.Take(ctx, req)
 }
 
 // Settle implements [slidingwindow.Store].
 func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
-	if s.leased != nil {
-		return s.leased.Settle(ctx, key, d, units)
-	}
-	return s.Store.Settle(ctx, key, d, units)
+	return s.decides.Settle(ctx, key, d, units)
 }
 
 // Reset implements [slidingwindow.Store].
 func (s *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
-	if s.leased != nil {
-		return s.leased.Reset(ctx, key, limits)
-	}
-	return s.Store.Reset(ctx, key, limits)
+	return s.decides.Reset(ctx, key, limits)
 }
 
 // CheckLimits implements [slidingwindow.LimitChecker].
 func (s *Store) CheckLimits(limits []slidingwindow.Limit) error {
-	if s.leased != nil {
-		return s.leased.CheckLimits(limits)
+	if s.leases != nil {
+		return s.leases.CheckLimits(limits)
 	}
 	return nil
 }
@@ -132,8 +127,8 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close gives back what is left of leases, and ends the connection, after the calls that are under way, and what looks for Redis.
 // Later calls are answered as in an outage, by OnFailure; with memory:// as before.
 func (s *Store) Close() {
-	if s.leased != nil {
-		_ = s.leased.Close() // what Redis does not take back counts until it has left the window
+	if s.leases != nil {
+		_ = s.leases.Close() // what Redis does not take back counts until it has left the window
 	}
 	if s.redis != nil {
 		s.redis.close()
@@ -289,17 +284,63 @@ func (l *lateRedis) Reset(ctx context.Context, key string, limits []slidingwindo
 	return store.Reset(ctx, key, limits)
 }
 
-// again is a monitor for another try, which logs what is new since the last one.
-func (m *monitor) again() *monitor {
-	next := newMonitor(m.server, m.logger)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, addr := range m.order {
-		n := next.node(addr)
-		was := m.nodes[addr]
-		n.known, n.down, n.err, n.episode = was.known, was.down, was.err, 1
+var _ slidingwindow.Parted = (*lateRedis)(nil)
+
+// How often a Redis that was connected to, but could not decide, is tried again.
+const proveEvery = time.Second
+
+// check tells whether it is proved that the Redis that was connected to can decide. What does not
+// let it, but passes by itself, is an error only if the policy cannot do without Redis. A Cluster
+// is used as it is then, because its other nodes may decide.
+func (l *lateRedis) check(ctx context.Context, store *slidingwindow.RedisStore, mode rueidis.ClientMode, bound time.Duration) (proved bool, err error) {
+	err = checkInTime(ctx, store, bound)
+	isCluster := mode == rueidis.ClientModeCluster
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, slidingwindow.ErrMisconfigured), ctx.Err() != nil, !isCluster && !l.mayBeLate():
+		return false, &connectError{strings.ReplaceAll("\n"+err.Error(), "\nslidingwindow: ", "\n")[1:], err}
+	default:
+		l.config.logger().Warn("redis is there, but cannot decide yet", "on_failure", l.config.OnFailure, "error", err)
+		return isCluster, nil
 	}
-	return next
 }
 
-var _ slidingwindow.Parted = (*lateRedis)(nil)
+// checkInTime checks again while no answer comes in time, for no longer than bound: a busy
+// computer may take longer for the first answer than decisions may.
+func checkInTime(ctx context.Context, store *slidingwindow.RedisStore, bound time.Duration) error {
+	for until := time.Now().Add(bound); ; {
+		err := store.Check(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// prove checks the Redis that is connected to until it can decide: what a check finds out, such
+// as a proxy, must be known.
+func (l *lateRedis) prove(ctx context.Context) {
+	connected := l.now.Load()
+	told := false
+	for connected != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(proveEvery):
+		}
+		err := connected.Check(ctx)
+		switch {
+		case err == nil:
+			l.config.logger().Info("redis can decide")
+			return
+		case errors.Is(err, slidingwindow.ErrMisconfigured) && !told:
+			l.config.logger().Error("redis is there, but cannot be used", "error", err)
+			told = true
+		}
+	}
+}
