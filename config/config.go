@@ -21,33 +21,32 @@ const (
 	portRule = "1 to 65535"
 )
 
-// Config is a checked configuration. Make one with [Load].
+// Config is a checked configuration. [Load] makes one.
 type Config struct {
-	// Host is the name or the IP address that the program serves on. Defaults to "",
-	// which stands for every address of the computer, as in net.Listen.
+	// Host is the host name or the IP address that the program listens on. Defaults to "":
+	// every address of the computer, as in net.Listen.
 	Host string
 
-	// Port is the TCP port that the program serves on, 1 to 65535. Defaults to 8080.
+	// Port is the TCP port that the program listens on, 1 to 65535. Defaults to 8080.
 	Port int
 
-	// Redis says where the logs of the limits are kept.
+	// Redis is the section redis: where the logs of the limits are, and how to connect.
 	Redis Redis
 
-	// Limits are the named limits, by name. Each one's Name is its key. Never nil;
-	// empty if none is configured.
+	// Limits are the limits by name. Never nil; empty if no limit is configured.
 	Limits map[string]Limit
 
-	// Response says what a program that serves HTTP answers.
+	// Response is the section response: what an HTTP server answers.
 	Response Response
 
-	// Client says how the clients of such a program are told apart.
+	// Client is the section client: how an HTTP server tells its clients apart.
 	Client Client
 
-	from map[string]string // the keys host and port, with where they come from
+	from map[string]string // where host and port come from, by key
 }
 
-// Limit returns the limit of that name. If none is configured the error says how to
-// configure it; it matches [ErrInvalid].
+// Limit returns the limit of that name. If it is not configured, the error says how to
+// configure it and matches [ErrInvalid].
 func (c *Config) Limit(name string) (Limit, error) {
 	limit, ok := c.Limits[name]
 	if ok {
@@ -91,10 +90,10 @@ func (s *settings) config() *Config {
 	return c
 }
 
-// Listen listens on Host and Port, for a program that serves. Its error says which of the two is
-// at fault and where it came from, as shells and tools set a HOST of their own. A Host that
-// resolves to 127.0.1.1, as the name of a computer with Debian does, lets nobody in from
-// elsewhere: logger warns of it. nil stands for slog.Default().
+// Listen listens on Host and Port. Its error says which of the two is wrong and where it came from,
+// because some shells and tools set a HOST of their own. Listen warns logger of a Host that resolves
+// to 127.0.1.1, as the own name of a computer with Debian does: no other computer can connect
+// there. A nil logger stands for slog.Default().
 func (c *Config) Listen(ctx context.Context, logger *slog.Logger) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
@@ -109,7 +108,7 @@ func (c *Config) Listen(ctx context.Context, logger *slog.Logger) (net.Listener,
 	return listener, nil
 }
 
-// warnOfHost tells of a name that stands for 127.0.1.1.
+// warnOfHost warns of a host name that resolves to 127.0.1.1.
 func (c *Config) warnOfHost(ctx context.Context, addr net.Addr, logger *slog.Logger) {
 	if isIP(c.Host) || !isSelfOnly(addr) {
 		return
@@ -129,7 +128,7 @@ func (c *Config) origin(key string) string {
 	return key
 }
 
-// isSelfOnly tells the address that Debian gives to a computer's own name.
+// isSelfOnly reports whether addr is the one that Debian gives to a computer's own name.
 func isSelfOnly(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.Equal(net.IPv4(127, 0, 1, 1))

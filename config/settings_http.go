@@ -32,23 +32,23 @@ var (
 	sameAsDraft11 = []string{"draft-8", "draft-9", "draft-10"}
 )
 
-// Response says what a program answers, for echomw.Config.
+// Response says what an HTTP server answers. Its fields are for echomw.Config.
 type Response struct {
-	// Headers are the formats of the headers that tell a client its quota, separated by
-	// a comma and a space and in the order draft-11, draft-7, draft-6, legacy; or
-	// "none". Draft-11 and draft-7 exclude each other. The drafts are those of draft-ietf-httpapi-ratelimit-headers, "legacy"
-	// is X-RateLimit-*. For echomw.ParseHeaders. Defaults to "draft-11".
+	// Headers are the formats of the headers that tell a client its quota, for
+	// echomw.ParseHeaders: "none", or formats in the order draft-11, draft-7, draft-6, legacy,
+	// separated by a comma and a space. draft-11 and draft-7 exclude each other. The drafts
+	// are those of draft-ietf-httpapi-ratelimit-headers; "legacy" is X-RateLimit-*. Defaults to
+	// "draft-11".
 	Headers string
 
 	// RefusedStatus is the HTTP status of a refusal, 400 to 599. Defaults to 429.
 	RefusedStatus int
 
-	// NoKeyStatus is the HTTP status if it cannot be told whom a request counts
-	// against, 400 to 599. Defaults to 403.
+	// NoKeyStatus is the HTTP status for a request without a key, 400 to 599. Defaults to 403.
 	NoKeyStatus int
 
-	// FailedStatus is the HTTP status if there is no decision, as when Redis is away,
-	// 400 to 599. Defaults to 503.
+	// FailedStatus is the HTTP status if there is no decision, as in an outage of Redis, 400 to
+	// 599. Defaults to 503.
 	FailedStatus int
 }
 
@@ -68,7 +68,7 @@ func (s *settings) status(key string, byDefault int) int {
 	return byDefault
 }
 
-// headers returns the canonical form of a set of formats, as one set has many spellings.
+// headers returns the canonical form of a set of formats, because one set has many spellings.
 func (s *settings) headers() string {
 	if !s.merged.Exists(keyHeaders) {
 		return formatDraft11
@@ -122,25 +122,24 @@ const (
 	proxyHeaderRule = "X-Forwarded-For, or a header that holds one address, such as X-Real-IP or CF-Connecting-IP"
 )
 
-// Client says how clients are told apart, for echomw.KeyOptions.
+// Client says how an HTTP server tells its clients apart. Its fields are for echomw.KeyOptions.
 type Client struct {
-	// IPv6Prefix is how many bits of an IPv6 address tell one client from another: 32
-	// to 64. Defaults to 56.
+	// IPv6Prefix is how many leading bits of an IPv6 address make a client: 32 to 64. Defaults
+	// to 56.
 	IPv6Prefix int
 
-	// KeySecret is what the keys of limits are hashed with where [Limit].By says
-	// "hashed:": 16 bytes or more. Programs that share their counts need the same one.
-	// Defaults to none.
+	// KeySecret is the secret that hashes keys where [Limit].By says "hashed:": 16 bytes or
+	// more. All instances that share a limit need the same one. Defaults to none.
 	KeySecret Secret
 
-	// TrustedProxies are the addresses of the proxies whose ProxyHeader is believed: that of
-	// a connection from anywhere else says nothing. Each has the bits beyond its length set to
-	// 0. Defaults to none: the client is then who connects.
+	// TrustedProxies are the addresses of the proxies whose ProxyHeader is believed. The header is
+	// ignored on a connection from any other address. The bits of a prefix beyond its length are
+	// 0. Defaults to none: the client is the peer of the connection.
 	TrustedProxies []netip.Prefix
 
-	// ProxyHeader is the header in which the proxies give the client's address, in its canonical
-	// spelling: "X-Forwarded-For", where each proxy adds one, or a header that holds one
-	// address. Defaults to "X-Forwarded-For". It is for TrustedProxies.
+	// ProxyHeader is the header in which TrustedProxies give the client's address, in its canonical
+	// spelling: "X-Forwarded-For", to which each proxy adds one address, or a header that holds
+	// one address. Defaults to "X-Forwarded-For".
 	ProxyHeader string
 }
 
@@ -171,8 +170,8 @@ func (s *settings) proxyHeader() string {
 	return header
 }
 
-// proxies are the ranges of addresses that are trusted. The whole internet is one only for a header
-// that holds one address: in X-Forwarded-For a client would choose its own.
+// proxies are the ranges of addresses that are trusted. The whole internet may be trusted only for a
+// header that holds one address: in X-Forwarded-For, clients would choose their own address.
 func (s *settings) proxies(header string) (ranges []netip.Prefix) {
 	if !s.isSet(keyProxies) {
 		return nil

@@ -32,18 +32,17 @@ const (
 	fileRule            = "the path of a PEM file"
 )
 
-// The rule of slidingwindow.RedisConfig; a test holds the two together.
+// validPrefix is the rule of slidingwindow.RedisConfig. A test compares the two.
 var validPrefix = regexp.MustCompile(`^[!-z|~]{1,64}$`)
 
-// Redis has the settings of the connection to Redis, or says that there is none.
+// Redis has the settings of the connection to Redis, and of the store that uses it.
 type Redis struct {
-	// URL is where Redis is; see the package's documentation. Required.
+	// URL says where Redis is, or that there is none; see the package's documentation. Required.
 	URL URL
 
-	// Username and Password are the login, or the half of it that REDIS_URL does not have: a
-	// URL that a platform sets need not be changed to add one. A password without a user
-	// name is that of the default user. Default to none. With sentinels they are for the data
-	// nodes.
+	// Username and Password are the login, or the part of it that REDIS_URL does not have. A
+	// password without a user name is for the default user. With sentinels the login is for
+	// the data nodes. Default to none.
 	Username string
 	Password Secret
 
@@ -54,72 +53,73 @@ type Redis struct {
 	// Timeout bounds one decision: 1ms or more. Defaults to 250ms.
 	Timeout time.Duration
 
-	// ConnectionLifetime bounds the life of each connection: 1s or more. Then the client
-	// connects again, to where the address leads by then, and no call fails by it. So an old
-	// master that still takes writes is left after that time. Defaults to 1m.
+	// ConnectionLifetime bounds the life of each connection: 1s or more. The client then looks
+	// the address up again and connects; no call fails because of this. So the client leaves an
+	// old master that still takes writes after this time at most. Defaults to 1m.
 	ConnectionLifetime time.Duration
 
-	// OnFailure is what becomes of a call that Redis cannot decide, with a store of
-	// [Redis.Open]: guard.Closed, guard.Open or guard.Fallback, which decides in this process.
-	// Defaults to guard.Closed.
+	// OnFailure says what a store of [Redis.Open] answers when Redis cannot decide a call:
+	// guard.Closed, guard.Open or guard.Fallback, which decides in this process. Defaults to
+	// guard.Closed.
 	OnFailure guard.Policy
 
-	// Instances is how many processes fall back at the same time, 1 or more: each then gives
-	// an equal share of every limit. It is for guard.Fallback. Defaults to 1.
+	// Instances is how many processes share each limit while they fall back, 1 to 1,000,000:
+	// each gives an equal share of it. For guard.Fallback only. Defaults to 1.
 	Instances int
 
-	// BatchSize is how many calls share a command at most, 1 to 10,000. With 1 each call has
-	// a command of its own, which a proxy that spreads keys over servers may need. Defaults to
-	// 0, which stands for the default of [slidingwindow.RedisConfig].
+	// BatchSize is how many calls may share a command, 1 to 10,000. 1 gives each call a command
+	// of its own, which a proxy that spreads keys over servers may need. Defaults to 0, which
+	// stands for the default of [slidingwindow.RedisConfig].
 	BatchSize int
 
-	// BatchesInFlight is how many commands may be under way at a time, 1 to 1,000; see
-	// [slidingwindow.RedisConfig]. Defaults to 0, which stands for the default there.
+	// BatchesInFlight is how many commands may be under way at the same time, 1 to 1,000.
+	// Defaults to 0, which stands for the default of [slidingwindow.RedisConfig].
 	BatchesInFlight int
 
 	// Lease is for how long a store of [Redis.Open] takes units of busy keys ahead: 1ms to the shortest
-	// Window of the limits, such as 50ms; see package lease. It is of all limits of the store: to
-	// have it for some, wrap the store for those with lease.New. Defaults to 0: each call is
-	// decided by Redis.
+	// Window of the limits, such as 50ms; see package lease. It applies to all limits of the
+	// store. For leases of some limits only, leave it 0 and wrap the store with lease.New. Defaults
+	// to 0: Redis decides each call.
 	Lease time.Duration
 
-	// DisableClientCache switches Redis's client-side caching off, by which refusals that stand
-	// are kept in this process: it is redis.client_cache, reversed, and client_cache=0 in the
-	// URL does the same. Defaults to false.
+	// DisableClientCache switches client-side caching off. With it, this process remembers
+	// refusals as long as they hold; without it, Redis decides each call. It is the opposite of
+	// redis.client_cache. client_cache=0 in the URL does the same. Defaults to false.
 	DisableClientCache bool
 
-	// SkipVerify makes the client take any certificate, so that who can get between it and
-	// the server can read and change all. skip_verify in the URL does the same. Defaults to false.
+	// SkipVerify makes the client accept any certificate. Then an attacker between it and the
+	// server can read and change everything. skip_verify in the URL does the same. Defaults to
+	// false.
 	SkipVerify bool
 
-	// CAFile is the path of a PEM file with the certificates of the authorities that may
-	// have signed the server's. Defaults to "", which stands for those of the system.
-	// CertFile and KeyFile are those of the certificate, and of its private key, that the
-	// server asks this program for. Default to "": none is shown.
+	// CAFile is the path of a PEM file with the certificates of the authorities that the client
+	// trusts to sign the server's certificate. Defaults to "": those that the system trusts.
+	// CertFile and KeyFile are the paths of the certificate that the client shows to the server,
+	// and of its private key. Default to "": the client shows none.
 	//
-	// All three are for rediss:// and valkeys:// only, and for the sentinels too. They are read
-	// again for every new connection, so a renewed certificate needs no restart.
+	// All three need TLS: rediss://, valkeys:// or SentinelTLS. They serve data nodes and sentinels.
+	// They are read again for every new connection, so a renewed certificate needs no restart.
 	CAFile, CertFile, KeyFile string
 
-	// SentinelUsername and SentinelPassword are the login of the sentinels, if there are any:
-	// that of REDIS_URL is for the data nodes only. A password without a user name is that of
-	// the default user. Default to none.
+	// SentinelUsername and SentinelPassword are the login of the sentinels. The login of
+	// REDIS_URL is for the data nodes only. A password without a user name is for the default
+	// user. Default to none.
 	SentinelUsername string
 	SentinelPassword Secret
 
-	// SentinelTLS is whether the sentinels speak TLS. Defaults to nil, which stands for
-	// what the data nodes do: the URL says so by rediss:// or redis://.
+	// SentinelTLS is whether the sentinels speak TLS. Defaults to nil: they do if the data
+	// nodes do, by rediss:// in the URL.
 	SentinelTLS *bool
 
-	// Logger gets a record when a connection is made, fails or is made again. It is
-	// not loaded. nil stands for slog.Default() at the time of Connect.
+	// Logger gets a record when a connection is made, fails or is made again. The program sets
+	// it; Load does not. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 
-	large []Limit // that Open warns of
+	large []Limit // the limits that Open warns of
 }
 
-// InMemory reports whether the URL is memory://: limits are then kept in a
-// [memory.Store], and there is nothing to connect to.
+// InMemory reports whether the URL is memory://. The logs are then in a [memory.Store], and there
+// is nothing to connect to.
 func (r Redis) InMemory() bool {
 	return r.URL.open != nil && r.URL.open().scheme == schemeMemory
 }
@@ -209,9 +209,9 @@ func (s *settings) url() URL {
 	return u
 }
 
-// login reads how to log in to Redis, apart from REDIS_URL. Each half of the login may be in one
-// place or the other. That both places have the same is no fault: platforms, and .env files that
-// compose a URL of their variables, set both.
+// login reads the user and the password that are not in REDIS_URL. Each of them may be in one
+// place or in the other. The same value in both is no fault, because platforms set both, and so do
+// .env files that compose the URL from other variables.
 func (s *settings) login(c *Redis) {
 	c.Username = s.cleanText(keyUsername, userRule)
 	c.Password = s.secret(keyPassword, 0, passwordRule)
@@ -237,7 +237,7 @@ func (s *settings) login(c *Redis) {
 	}
 }
 
-// sentinels reads how to connect to the sentinels, which have users of their own.
+// sentinels reads the login of the sentinels, which have users of their own.
 func (s *settings) sentinels(c *Redis) {
 	c.SentinelUsername = s.cleanText(keySentinelUser, userRule)
 	c.SentinelPassword = s.secret(keySentinelPassword, 0, passwordRule)
@@ -254,8 +254,8 @@ func (s *settings) sentinels(c *Redis) {
 	}
 }
 
-// besideURL reads the options that may be in REDIS_URL or apart from it, for a URL that is
-// somebody else's.
+// besideURL reads the options that may be in REDIS_URL or in a setting of their own, for programs
+// that do not choose their URL.
 func (s *settings) besideURL(c *Redis) {
 	c.SkipVerify, _ = s.boolean(keySkipVerify)
 	cache, hasCache := s.boolean(keyClientCache)
@@ -280,7 +280,7 @@ func (s *settings) besideURL(c *Redis) {
 	}
 }
 
-// tlsFiles reads the settings. What is in the files is read to connect.
+// tlsFiles reads the paths. The files are read for each connection.
 func (s *settings) tlsFiles(c *Redis) {
 	for key, path := range map[string]*string{keyCAFile: &c.CAFile, keyCertFile: &c.CertFile, keyKeyFile: &c.KeyFile} {
 		*path = s.cleanText(key, fileRule)
@@ -305,12 +305,12 @@ func (s *settings) tlsFiles(c *Redis) {
 	}
 }
 
-// needs reports that a setting has a value, and the other one, without which it is of no use, has none.
+// needs reports that key has a value and missing has none, although key is of no use without it.
 func (s *settings) needs(key, missing string) {
 	s.problemf("%s needs %s (%s) as well", s.describe(key), missing, variableOf(missing))
 }
 
-// isForTLS reports a setting that has a value, although nothing speaks TLS.
+// isForTLS reports a setting that has a value although no server speaks TLS.
 func (s *settings) isForTLS(key string, url *server) {
 	if !url.isTLS() && !url.sentinelTLS {
 		s.problemf("%s is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://", s.describe(key))
