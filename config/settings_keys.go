@@ -67,8 +67,8 @@ var (
 	limitFields = []string{fieldMax, fieldWindow, fieldResolution, fieldBy, fieldMode}
 	sections    = []string{sectionRedis, sectionResponse, sectionClient, sectionLimits}
 
-	// Every name must have a spelling as a variable, and only one: hence no capitals
-	// and no hyphens.
+	// Every name must have exactly one spelling as a variable, so it has no capitals and no
+	// hyphens.
 	limitName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,63}$`)
 )
 
@@ -76,8 +76,8 @@ func isLimitName(name string) bool { return limitName.MatchString(name) }
 
 func limitKey(name, field string) string { return sectionLimits + "." + name + "." + field }
 
-// limitOf is the name of the limit that a key is about, if it is one of limitKey with a
-// well-formed name and field.
+// limitOf returns the name of the limit that a key belongs to. ok is false for a key that
+// limitKey cannot make from a valid name and field.
 func limitOf(key string) (name string, ok bool) {
 	parts := strings.Split(key, ".")
 	if len(parts) != 3 || parts[0] != sectionLimits || !isLimitName(parts[1]) {
@@ -96,8 +96,8 @@ func variableOf(key string) string {
 	return strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// keyOf is the reverse of variableOf. A name may have underscores of its own, so the
-// last one parts the name from the field.
+// keyOf is the reverse of variableOf. The name of a limit may have underscores, so the last
+// underscore separates the name from the field.
 func keyOf(variable string) (key string, ok bool) {
 	for _, key := range plainKeys {
 		if variable == variableOf(key) {
@@ -114,18 +114,17 @@ func keyOf(variable string) (key string, ok bool) {
 	return key, isKey(key) && variable == variableOf(key)
 }
 
-// isSecret tells whether the value of a key must not be shown.
+// isSecret reports whether the value of a key must not be shown.
 func isSecret(key string) bool {
 	return slices.Contains([]string{keyPassword, keySentinelPassword, keySecret}, key)
 }
 
-// othersVariables are a slip away from a variable of ours, and are known to be used by other
-// programs.
+// othersVariables are one slip away from a variable of ours, but other programs use them.
 var othersVariables = []string{"REDIS_URI", "REDIS_URLS"}
 
-// judgeVariables reports the variables that are not known and were likely meant for this program.
-// The rule is one for .env files and the environment, as either may be shared with others, such as
-// docker compose or Kubernetes: only what resembles a whole variable of ours is an error.
+// judgeVariables reports the unknown variables that were probably meant for this program. Other
+// programs, such as docker compose and Kubernetes, use the environment and .env files too, so
+// only a variable whose whole name is close to one of ours is an error.
 func (s *settings) judgeVariables() {
 	ours := make([]string, 0, len(plainKeys))
 	for _, key := range plainKeys {
@@ -147,7 +146,7 @@ func (s *settings) judgeVariables() {
 
 const limitVariables = "LIMITS_<NAME>_MAX, LIMITS_<NAME>_WINDOW, LIMITS_<NAME>_RESOLUTION, LIMITS_<NAME>_BY and LIMITS_<NAME>_MODE, with a name of capital letters, digits and underscores"
 
-// nearVariable returns the variable of ours that the given one was likely meant for, or "".
+// nearVariable returns the variable of ours that the given one was probably meant to be, or "".
 func nearVariable(variable string, ours []string) string {
 	upper := strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(variable))
 	if _, known := keyOf(upper); known {
@@ -158,7 +157,7 @@ func nearVariable(variable string, ours []string) string {
 	}
 	nearest, least := "", len(upper)
 	for _, candidate := range ours {
-		// One slip in eight letters. Fewer letters have no slip to spare: POST is not PORT.
+		// One slip in eight letters. A shorter name may have no slip: POST is not PORT.
 		d := editDistance(upper, candidate)
 		if d < least && d <= len(candidate)/8 && digitsOf(upper) == digitsOf(candidate) {
 			nearest, least = candidate, d
@@ -170,16 +169,16 @@ func nearVariable(variable string, ours []string) string {
 	return nearest
 }
 
-// nearLimit tells a variable that ends as one of a limit, but has no name for it.
+// nearLimit reports whether a variable ends like one of a limit. Its name is missing or not valid.
 func nearLimit(variable string) bool {
 	upper := strings.ToUpper(variable)
 	_, field := limitParts(upper)
 	return field != "" && !isNamedPort(upper)
 }
 
-// limitParts are the name of the limit, in lower case, and the field that a variable was meant for.
-// The field is "" if it was meant for none, such as Kubernetes' LIMITS_PORT_80_TCP for a Service
-// named limits: its last word is not that of a limit, nor nearly.
+// limitParts are the name, in lower case, and the field of the limit that a variable was meant for.
+// The field is "" if the last word is not close to any field, such as in LIMITS_PORT_80_TCP, which
+// Kubernetes sets for a Service named limits.
 func limitParts(upper string) (name, field string) {
 	rest, ok := strings.CutPrefix(upper, limitsVariables)
 	if !ok {
@@ -188,8 +187,8 @@ func limitParts(upper string) (name, field string) {
 	i := strings.LastIndexByte(rest, '_')
 	word := strings.ToLower(rest[i+1:])
 	for _, field := range limitFields {
-		// One slip in three letters: with two in MAX, CPU_MIN and MEMORY_MIB would be near it.
-		// By has no letter to spare, as any two are near it.
+		// One slip in three letters. With two slips, MIN and MIB would be close to MAX. BY is too
+		// short for a slip.
 		if editDistance(word, field) <= len(field)/3 {
 			return strings.ToLower(rest[:max(i, 0)]), field
 		}
@@ -197,13 +196,13 @@ func limitParts(upper string) (name, field string) {
 	return "", ""
 }
 
-// isNamedPort tells whether a variable is what Kubernetes sets for a port of a Service:
-// LIMITS_SERVICE_PORT_BY=80 for one named by.
+// isNamedPort reports whether Kubernetes may have set a variable for a named port of a Service, such
+// as LIMITS_SERVICE_PORT_BY=80 for a port named by.
 func isNamedPort(variable string) bool {
 	return strings.HasPrefix(variable, limitsVariables) && strings.Contains(variable, "_SERVICE_PORT_")
 }
 
-// digitsOf are the digits of a name. They are no slips: REDIS_URL2 is that of a second Redis.
+// digitsOf are the digits of a name. A different digit is no slip: REDIS_URL2 is for a second Redis.
 func digitsOf(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -213,7 +212,7 @@ func digitsOf(name string) string {
 	}, name)
 }
 
-// suggestion ends a message about an unknown key with the known one it resembles.
+// suggestion ends a message about an unknown key. It names the known key that is closest.
 func (s *settings) suggestion(key string) string {
 	candidates := slices.Clone(plainKeys)
 	if parts := strings.Split(key, "."); len(parts) == 3 && isLimitName(parts[1]) {
@@ -223,7 +222,7 @@ func (s *settings) suggestion(key string) string {
 	}
 	nearest, least := "", 3
 	for _, candidate := range candidates {
-		// As many slips as the last word has letters are no resemblance.
+		// A key is not close if every letter of the last word may be a slip.
 		lastWord := candidate[strings.LastIndexByte(candidate, '.')+1:]
 		if d := editDistance(key, candidate); d < min(least, len(lastWord)) {
 			nearest, least = candidate, d
@@ -235,8 +234,8 @@ func (s *settings) suggestion(key string) string {
 	return "allowed: " + s.once(strings.Join(plainKeys, ", ")+", limits.<name>.max, limits.<name>.window, limits.<name>.resolution, limits.<name>.by and limits.<name>.mode")
 }
 
-// editDistance counts the slips that turn a into b: a byte left out, added or replaced, or two
-// that follow each other exchanged.
+// editDistance counts the slips that turn a into b. A slip leaves out, adds or replaces one byte, or
+// exchanges two neighbours.
 func editDistance(a, b string) int {
 	var before []int // the row above the one above
 	above := make([]int, len(b)+1)

@@ -16,14 +16,12 @@ type Limit struct {
 	// Limit is how much is allowed, for [slidingwindow.New].
 	slidingwindow.Limit
 
-	// By says whom the limit counts, such as "ip+route" or "hashed:header:X-API-Key",
-	// in the form that the package's documentation gives, without spaces around the
-	// parts. echomw.ParseKey makes a key of it. Defaults to "", which leaves it to
-	// the program.
+	// By says whom the limit counts, such as "ip+route" or "hashed:header:X-API-Key"; the
+	// package's documentation has the syntax. It has no spaces around its parts.
+	// echomw.ParseKey makes a Keyer of it. Defaults to "": the program chooses.
 	By string
 
-	// Mode is what a Limiter of this limit is to do, for [slidingwindow.Limiter.SetMode].
-	// Defaults to slidingwindow.ModeEnforce.
+	// Mode is for [slidingwindow.Limiter.SetMode]. Defaults to slidingwindow.ModeEnforce.
 	Mode slidingwindow.Mode
 }
 
@@ -38,7 +36,7 @@ func (s *settings) limit(name string) Limit {
 				half.key, name, variableOf(half.key), half.key, half.example)
 		}
 	}
-	limit := slidingwindow.Limit{Name: name, Max: 1, Window: time.Second} // sound, so that each half is judged alone
+	limit := slidingwindow.Limit{Name: name, Max: 1, Window: time.Second} // valid, so that each setting is checked by itself
 	if units, ok := s.integer(maxKey, maxRule); ok {
 		limit.Max = units
 	}
@@ -75,14 +73,14 @@ func (s *settings) mode(key string) (mode slidingwindow.Mode) {
 	return mode
 }
 
-// manyEntries is from how many entries of a key's log on Open warns.
+// manyEntries is the size of a key's log from which Open warns.
 const manyEntries = 100_000
 
 func (l *Limit) isLarge() bool {
 	return l.LogBytes() >= slidingwindow.Limit{Max: manyEntries}.LogBytes()
 }
 
-// warnOfLogs tells of the limits whose logs can become large.
+// warnOfLogs warns of the limits whose logs can become large.
 func (r Redis) warnOfLogs(ctx context.Context) {
 	for _, limit := range r.large {
 		r.logger().WarnContext(ctx, "the log of a limit can take much memory for each key; a resolution bounds it",
@@ -91,8 +89,7 @@ func (r Redis) warnOfLogs(ctx context.Context) {
 	}
 }
 
-// limitFaults are the faults that slidingwindow finds, which makes the rules there
-// the rules here.
+// limitFaults are the faults that slidingwindow finds, so that both packages have the same rules.
 func limitFaults(limit slidingwindow.Limit) (faults []*slidingwindow.LimitError) {
 	var joined interface{ Unwrap() []error }
 	if !errors.As(limit.Validate(), &joined) {
@@ -134,8 +131,8 @@ var (
 	namedParts = []string{"query", "param", "form"}
 )
 
-// by returns whom a limit counts, in its canonical form. It judges the syntax: what has
-// the values, and Echo with them, is not for this package to know.
+// by returns whom a limit counts, in canonical form. It checks the syntax only, because this package
+// knows no HTTP framework.
 func (s *settings) by(key string) string {
 	text, ok := s.text(key, byRule)
 	if !ok || text == "" {
@@ -156,7 +153,7 @@ func (s *settings) by(key string) string {
 		}
 		hashed = hashed || isHashed
 	}
-	// What is missing may be in a file that cannot be read.
+	// A missing secret may be in a file that cannot be read.
 	if hashed && !s.isSet(keySecret) && !s.incomplete {
 		s.problemf("%s is %s: hashed: needs %s, which is not set; set %s in the environment to a text of %d bytes or more",
 			s.describe(key), shown(text), keySecret, variableOf(keySecret), minSecretBytes)
@@ -188,8 +185,8 @@ func partFault(part string) string {
 	return ""
 }
 
-// isToken tells whether s is a token (RFC 9110, section 5.6.2), which the names of
-// headers and cookies are.
+// isToken reports whether s is a token (RFC 9110, section 5.6.2). The names of headers and cookies
+// are tokens.
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-const mask = "xxxxx" // stands for what must not be shown
+const mask = "xxxxx" // replaces what must not be shown
 
-// redacted shows itself as its text, however it is printed, logged or marshalled. A
-// type that embeds it holds what must not be shown in a function, because nothing that
-// prints values by reflection looks into one.
+// redacted shows itself as its text, however it is printed, logged or marshalled. A type that
+// embeds it keeps its secret in a function, because printing by reflection does not look into
+// functions.
 type redacted struct{ shown string }
 
 // String returns the text that may be shown.
@@ -30,16 +30,15 @@ func (r redacted) MarshalText() ([]byte, error) { return []byte(r.shown), nil }
 // LogValue returns String.
 func (r redacted) LogValue() slog.Value { return slog.StringValue(r.shown) }
 
-// Secret is a text that shows itself as "xxxxx", or as "" if there is none, however it
-// is printed, logged or marshalled. Only [Load] makes one; the zero value stands for
-// none.
+// Secret is a text that shows itself as "xxxxx", or as "" if it is empty, however it is printed,
+// logged or marshalled. Only [Load] makes one. The zero value stands for no secret.
 type Secret struct {
 	redacted
 	open func() string
 }
 
-// Bytes returns a copy of the secret, nil if there is none. What prints the copy shows
-// the secret.
+// Bytes returns a copy of the secret, nil if there is none. The copy is not protected: printing it
+// shows the secret.
 func (s Secret) Bytes() []byte {
 	if s.open == nil {
 		return nil
@@ -47,8 +46,8 @@ func (s Secret) Bytes() []byte {
 	return []byte(s.open())
 }
 
-// secret reports what is wrong without the value, whatever it is: a number may be a
-// secret that lacks its quotes.
+// secret reads a secret. Its faults never show the value: even a number may be a secret without
+// its quotes.
 func (s *settings) secret(key string, least int, allowed string) Secret {
 	if !s.isSet(key) {
 		return Secret{}
@@ -69,7 +68,7 @@ func (s *settings) secret(key string, least int, allowed string) Secret {
 	return Secret{}
 }
 
-// plainName is a key or a variable that a message may have as it is.
+// plainName is a name that a message may show as it is.
 var plainName = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // shownName is the name of a setting, known or not, for a message.
@@ -81,10 +80,11 @@ func shownName(name string) string {
 	return shown(name)
 }
 
-// plainURL is one that has no login, and is not that of a Redis: its host may be a password.
+// plainURL is a URL without a login that is not one of Redis. The host of a URL of Redis may be a
+// misplaced password.
 var plainURL = regexp.MustCompile(`^(https?|tcp)://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$`)
 
-// masked is a text without a login: it may be a URL that was meant for REDIS_URL.
+// masked removes a login from a text, which may be a URL that was meant for REDIS_URL.
 func masked(text string) string {
 	at := strings.LastIndexByte(text, '@')
 	switch {
@@ -98,8 +98,8 @@ func masked(text string) string {
 	}
 }
 
-// shownPart is a part of a text for an error message. A part of a URL may be its
-// password, and no longer look like it.
+// shownPart is a part of a text for an error message. It does not show a part of a URL, which may
+// be the password.
 func shownPart(part, text string) string {
 	if masked(text) != text {
 		return "a part"
@@ -124,7 +124,7 @@ func shown(value any) string {
 	case float32:
 		return shown(float64(value))
 	case float64:
-		if value == math.Trunc(value) { // else 80.0 is shown as the whole number it is not
+		if value == math.Trunc(value) { // shows 80.0 as 80.0, because 80 would look like an integer
 			return strconv.FormatFloat(value, 'f', 1, 64)
 		}
 	}

@@ -27,9 +27,9 @@ const (
 // wellFormed is a duration of any length.
 var wellFormed = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+$`)
 
-// The functions below report whether the key has a value of their type. Decoding is
-// strict: a source that can only hold texts (a variable) may hold a number as text,
-// but nothing else is taken for what it is not.
+// The functions below return the value of a key, and whether it has one of their type. They
+// convert a text to a number, a duration or a bool, because variables hold texts only. They
+// convert nothing else.
 
 func (s *settings) integer(key, allowed string) (n int64, ok bool) {
 	if !s.merged.Exists(key) {
@@ -122,8 +122,8 @@ func (s *settings) text(key, allowed string) (text string, ok bool) {
 	return text, ok
 }
 
-// cleanText is a text whose every byte counts, as in the name of a file: what has been put around it
-// on its way here is refused.
+// cleanText is a text whose every byte counts, such as the path of a file. It refuses what files and
+// tools add around a text.
 func (s *settings) cleanText(key, allowed string) string {
 	text, ok := s.text(key, allowed)
 	if fault := stray(text); ok && fault != "" {
@@ -133,9 +133,9 @@ func (s *settings) cleanText(key, allowed string) string {
 	return text
 }
 
-// stray says what a text has around it, or in it, that is seldom meant: the line end of a mounted
-// file, the quotes that docker --env-file keeps. Two instances could else read one setting in two
-// ways. It is "" if there is nothing.
+// stray says what a text has around it or in it by accident, such as the line break of a mounted
+// file or the quotes that docker --env-file keeps. Otherwise two instances could read one setting
+// in two ways. It returns "" if there is nothing of this kind.
 func stray(text string) string {
 	first, _ := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
@@ -157,7 +157,7 @@ func stray(text string) string {
 	}
 }
 
-// list is a list, or the items of a text with commas, and the text then.
+// list is a list, or the items of a text with commas.
 func (s *settings) list(key, allowed string) (items []any, ok bool) {
 	switch value := s.merged.Get(key).(type) {
 	case string:
@@ -173,8 +173,7 @@ func (s *settings) list(key, allowed string) (items []any, ok bool) {
 	}
 }
 
-// boolean takes two words only: whether "yes", "on" or "1" is true depends on whom you
-// ask.
+// boolean takes true and false only, because programs disagree about "yes", "on" and "1".
 func (s *settings) boolean(key string) (b, ok bool) {
 	if !s.merged.Exists(key) {
 		return false, false
@@ -190,5 +189,5 @@ func (s *settings) boolean(key string) (b, ok bool) {
 	}
 }
 
-// isSet reports whether a key has a value, be it a wrong one.
+// isSet reports whether a key has a value, right or wrong.
 func (s *settings) isSet(key string) bool { return s.merged.Exists(key) && s.merged.Get(key) != "" }
