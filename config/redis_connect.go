@@ -20,24 +20,22 @@ var (
 	errInMemory = errors.New("REDIS_URL is memory://, so there is no redis to connect to: use memory.New")
 )
 
-// Connect returns a client that is connected to Redis, checked to be Redis 7.0, Valkey
-// 7.2 or later. One client is enough for a program: share it, and Close it after the
-// last call. It connects again by itself whenever a connection is lost.
+// Connect returns a client that is connected to Redis. It checks that the server is Redis 7.0,
+// Valkey 7.2 or later. One client is enough for a program: share it, and Close it after the last
+// call. The client connects again by itself when it loses a connection.
 //
-// Connect waits until ctx ends, and no longer than the dial timeout (5s, or
-// dial_timeout of the URL) for each address of the URL and once more for the node that
-// a cluster or a sentinel leads to. The error says which address failed and why, and
-// wraps the cause, so that errors.Is(err, syscall.ECONNREFUSED) and the like work, as
-// does errors.Is with the error and the cause of ctx. What a server replied is not
-// wrapped, and told in this package's own words, as it may quote the login.
-// A certificate or a key that cannot be read is an error before any address is asked.
-// With memory:// it is always an error; see [Redis.InMemory].
+// Connect waits until ctx ends at most. It also waits at most the dial timeout (5s, or
+// dial_timeout of the URL) for each address of the URL, and the same time once more for the node
+// that a cluster or a sentinel names. The error says which address failed and why. It wraps the
+// cause, so errors.Is(err, syscall.ECONNREFUSED) works, and so does errors.Is with the error and the
+// cause of ctx. It does not wrap the reply of a server, which may quote the login; this package
+// tells it in its own words. A certificate or a key that cannot be read is an error before Connect
+// dials. With memory:// Connect always fails; see [Redis.InMemory].
 //
-// The client's connections are logged to r.Logger, for each address: "redis connected"
-// at level Info for the first one, "redis connection failed" at Warn when one cannot
-// be made or breaks, once until it works again, and "redis reconnected" at Info then. "redis
-// refuses, connecting again" at Warn, once a minute at most, is about a server that may be the
-// wrong one; see package redisconn.
+// r.Logger gets these records for each address: "redis connected" at Info for its first connection;
+// "redis connection failed" at Warn when a connection cannot be made or breaks, once until one works
+// again; "redis reconnected" at Info when it works again; "redis refuses, connecting again" at
+// Warn, at most once a minute, for a server that may be the wrong one, see package redisconn.
 func (r Redis) Connect(ctx context.Context) (rueidis.Client, error) {
 	if r.URL.open == nil {
 		return nil, errRequired
@@ -56,7 +54,7 @@ func (r Redis) logger() *slog.Logger {
 	return r.Logger
 }
 
-// connect is Connect, of a monitor of its own.
+// connect does what [Redis.Connect] does. The monitor serves this connection only.
 func (m *monitor) connect(ctx context.Context) (rueidis.Client, error) {
 	if err := m.server.checkFiles(); err != nil {
 		return nil, err
@@ -81,8 +79,8 @@ func (m *monitor) connect(ctx context.Context) (rueidis.Client, error) {
 	return client, nil
 }
 
-// newClient makes a client or returns when ctx ends: rueidis.NewClient itself waits for
-// every address.
+// newClient makes a client, or returns when ctx ends. rueidis.NewClient does not return before it has
+// tried every address.
 func (m *monitor) newClient(ctx context.Context) (rueidis.Client, error) {
 	type result struct {
 		client rueidis.Client
@@ -115,15 +113,14 @@ func (m *monitor) newClient(ctx context.Context) (rueidis.Client, error) {
 // version is a major and a minor number.
 type version [2]int
 
-// Older servers cannot run a script read-only, or do not tell its errors apart.
+// Older servers cannot run a script read-only, or do not distinguish its errors.
 var (
 	lowestRedis  = version{7, 0}
 	lowestValkey = version{7, 2}
 )
 
-// checkServers reports the nodes that are too old, and a cluster that cannot be used. A node
-// that does not tell its version, because it is a proxy, or away, or INFO is not permitted,
-// gets the benefit of the doubt.
+// checkServers reports the nodes that are too old, and a cluster that cannot be used. It accepts a
+// node that does not tell its version: the node may be a proxy or away, or INFO may not be permitted.
 func (m *monitor) checkServers(ctx context.Context, client rueidis.Client) error {
 	if err := m.checkCluster(ctx, client); err != nil {
 		return err
@@ -152,16 +149,15 @@ func (m *monitor) checkServers(ctx context.Context, client rueidis.Client) error
 	return errors.Join(errs...)
 }
 
-// checkCluster reports a cluster without slots, and one that the client takes for a lone
-// server, as it does with a node that does not tell its slots: calls for the keys of other
-// nodes would fail.
+// checkCluster reports a cluster without slots, and a node that the client uses as a single server
+// because the node does not tell its slots. Calls for the keys of other nodes would fail.
 func (m *monitor) checkCluster(ctx context.Context, client rueidis.Client) error {
 	all := strings.Join(m.server.addrs, ", ")
 	if client.Mode() == rueidis.ClientModeCluster {
 		// A PING of the node that has the slot of this text; without one it is not sent.
 		err := client.Do(ctx, client.B().Arbitrary("PING").Keys("slot").Build()).Error()
 		if errors.Is(err, rueidis.ErrNoSlot) {
-			m.outage = true // it may be in the making
+			m.outage = true // somebody may be creating it
 			return fmt.Errorf("redis at %s is a cluster that has not given all of its slots to nodes: see redis-cli --cluster check", all)
 		}
 		return nil

@@ -17,8 +17,8 @@ import (
 
 var errNotRedis = errors.New("it does not speak the protocol of redis")
 
-// connectError is a failure to connect in our words, over the error that caused it,
-// whose own text would say the same in others.
+// connectError tells a failure to connect in our words, and wraps its cause. Its text does not repeat
+// that of the cause.
 type connectError struct {
 	text  string
 	cause error
@@ -27,13 +27,13 @@ type connectError struct {
 func (e *connectError) Error() string { return e.text }
 func (e *connectError) Unwrap() error { return e.cause }
 
-// explain makes the error of Connect from what the monitor saw and from the client's
-// error. ctx is the caller's.
+// explain makes the error of Connect from the client's error and what the monitor has seen. ctx is the
+// caller's.
 func (m *monitor) explain(ctx context.Context, err error, bound time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var errs []error
-	told := false // the client's own error is among errs
+	told := false // errs already has the client's own error
 	for _, addr := range m.order {
 		if n := m.nodes[addr]; n.down {
 			errs = append(errs, m.server.failure(addr, n.err))
@@ -59,8 +59,7 @@ func (m *monitor) explain(ctx context.Context, err error, bound time.Duration) e
 	return errors.Join(errs...)
 }
 
-// contextCause is the error of a context that has ended, and its cause if it has
-// another.
+// contextCause is the error of a context that has ended. It also has the cause, if that differs.
 func contextCause(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
@@ -69,7 +68,7 @@ func contextCause(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// failure is why one address is down.
+// failure says why one address is down.
 func (s *server) failure(addr string, err error) error {
 	within := s.timeout()
 	var op *net.OpError
@@ -88,7 +87,7 @@ func (s *server) failure(addr string, err error) error {
 	}
 }
 
-// explainReply is about a server that let us in and then refused something.
+// explainReply explains the error of a server that accepted the login and then refused something.
 func (s *server) explainReply(addrs string, err error) string {
 	reply, _ := serverReply(err)
 	switch {
@@ -97,8 +96,8 @@ func (s *server) explainReply(addrs string, err error) string {
 	case strings.Contains(reply, "cluster support disabled"):
 		return "redis at " + addrs + " is not a cluster: give one address in REDIS_URL, or master_set for sentinels"
 	case errors.Is(err, rueidis.ErrNoCache):
-		// The client's own advice is about its option, which users of this package do
-		// not have. What the server said comes before it.
+		// The client's own advice names an option of the client, which users of this package
+		// do not set. The reply of the server is more important.
 		if k, ok := known(err.Error()); ok && k.begins != unknownCommand {
 			return "redis at " + addrs + " refused CLIENT TRACKING: " + k.means + ", or set REDIS_CLIENT_CACHE to false"
 		}
@@ -108,8 +107,8 @@ func (s *server) explainReply(addrs string, err error) string {
 	}
 }
 
-// reason is the shortest text that tells the cause of an error of an address. within is how long an
-// answer was waited for, 0 if that is not known.
+// reason is the shortest text that tells the cause of an error of an address. within is the time that
+// was waited for an answer, 0 if it is not known.
 func (s *server) reason(addr string, err error, within time.Duration) string {
 	var errno syscall.Errno
 	var dns *net.DNSError
@@ -145,22 +144,22 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// handshakeError is that of a TLS handshake.
+// handshakeError is the error of a TLS handshake.
 type handshakeError struct{ cause error }
 
 func (e *handshakeError) Error() string { return e.cause.Error() }
 func (e *handshakeError) Unwrap() error { return e.cause }
 
-// unansweredError is that of a connection that was made, and broke before the first answer.
+// unansweredError is the error of a connection that broke before the first answer.
 type unansweredError struct{ cause error }
 
 func (e *unansweredError) Error() string { return e.cause.Error() }
 func (e *unansweredError) Unwrap() error { return e.cause }
 
-// tlsHint is for a server that took the connection and hung up. One without TLS makes
-// nothing of a handshake, or waits for the end of a line. One that does not like the client's
-// certificate says so after the handshake, and often resets the connection before
-// that is read.
+// tlsHint asks about TLS when a server accepted the connection and closed it. A server without TLS does
+// not understand a handshake, or waits for the end of a line. A server that refuses the client's
+// certificate says so after the handshake, but often resets the connection before the client
+// reads it.
 func (s *server) tlsHint(addr string, err error) string {
 	var handshake *handshakeError
 	var unanswered *unansweredError
@@ -180,17 +179,17 @@ func (s *server) tlsHint(addr string, err error) string {
 	}
 }
 
-// refusal is the error that a server answered the login with.
+// refusal is the error with which a server answered the login.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// knownReply is an error of a server that we have words for.
+// knownReply is an error of a server for which we have words of our own.
 type knownReply struct {
-	begins string // without "ERR ", which the client takes off
+	begins string // without "ERR ", which the client removes
 	means  string
 	login  bool // the login was refused, and not something else
-	passes bool // by itself, as an outage does
+	passes bool // it is an outage, which passes by itself
 }
 
 const unknownCommand = "unknown command"
@@ -225,8 +224,8 @@ func known(reply string) (knownReply, bool) {
 	return knownReply{}, false
 }
 
-// isLogin tells a refused login from any other refusal, such as that of a server that
-// is still loading its data.
+// isLogin reports whether the server refused the login, and not something else because, for one, it is
+// loading its data.
 func (r refusal) isLogin() bool {
 	k, _ := known(string(r))
 	return k.login
@@ -246,9 +245,9 @@ func serverReply(err error) (reply string, ok bool) {
 	}
 }
 
-// words tell what the server at an address answered. One that does not know a command may quote it,
-// cut off or spelled in another way, so that no search for the login would find it.
-// Hence only our own words are shown, or what a server says that got no login.
+// words tell what the server at an address answered. A server that does not know a command may quote
+// it in part or in another spelling, where a search for the login would not find it. So words
+// repeats a reply only if no login was sent, and otherwise uses words of our own.
 func (s *server) words(addr, reply string) string {
 	if k, ok := known(reply); ok {
 		if s.isSentinel(addr) {
@@ -265,8 +264,8 @@ func (s *server) words(addr, reply string) string {
 	return reply
 }
 
-// isOutage tells a failure to connect that passes by itself, such as a Redis that is not
-// there yet, from one that somebody must mend, such as a wrong password. err is the client's.
+// isOutage reports whether a failure to connect passes by itself, as when Redis has not started yet.
+// Otherwise somebody must mend it, such as a wrong password. err is the client's.
 func (m *monitor) isOutage(err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

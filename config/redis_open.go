@@ -17,10 +17,10 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
-// How often a Redis that was not there at the start is looked for.
+// retryEvery is how long to wait between two attempts to connect.
 const retryEvery = 250 * time.Millisecond
 
-// Store is the store of a configuration, ready to use. Make one with [Redis.Open].
+// Store is the store of a configuration, ready to use. [Redis.Open] makes one.
 type Store struct {
 	*guard.Store
 
@@ -29,22 +29,21 @@ type Store struct {
 	redis   *lateRedis          // nil if the limits are kept in memory
 }
 
-// Open returns the store that r asks for, guarded by r.OnFailure: one in Redis, over a
-// connection as [Redis.Connect] makes it, or with memory:// one within this process. One is
-// enough for a program: share it, and Close it after the last call.
+// Open returns the store that r describes, guarded by r.OnFailure. The store is in Redis, over a
+// connection like that of [Redis.Connect]. With memory:// it is in this process, and Open uses no
+// other setting of r but Logger. One store is enough for a program: share it, and Close it after
+// the last call.
 //
-// It connects, and then proves that decisions can be made, by
-// [slidingwindow.RedisStore.Check], which also finds out whether there is a proxy that several keys
-// must not share a command behind. Its errors are those of Connect and of Check. But if
-// r.OnFailure is not guard.Closed, and what keeps Redis from deciding passes by itself, it returns a
-// store that does without Redis, as in any other outage, until Redis can decide: nobody
-// answers there, it is loading its data, has no memory left or lacks replicas. What somebody must
-// mend is an error in any case, as long as it shows at the start: a wrong password or
-// certificate, a right that the user lacks, a replica in place of its master. So is
-// that ctx ended first. With memory:// the other settings of r but Logger mean nothing.
+// Open connects, and then proves with [slidingwindow.RedisStore.Check] that Redis can decide. Check
+// also finds a proxy behind which several keys must not share a command. The errors of Open are
+// those of Connect and of Check. A fault that somebody must mend is always an error: a wrong
+// password or certificate, a missing right, a replica instead of its master. So is the end of
+// ctx. An outage, which passes by itself, is an error only with guard.Closed: nobody answers, or
+// Redis is loading its data, is out of memory or lacks replicas. With the other policies Open then
+// returns a store that works by r.OnFailure until Redis can decide.
 //
-// It warns r.Logger of each limit that was loaded with r and whose log can have 100,000 entries for
-// one key, and says how many bytes that is: see [slidingwindow.Limit.LogBytes].
+// Open warns r.Logger of each limit that was loaded with r and whose log can have 100,000 entries for
+// one key. The warning has the size in bytes: see [slidingwindow.Limit.LogBytes].
 func (r Redis) Open(ctx context.Context) (*Store, error) {
 	r.warnOfLogs(ctx)
 	if r.InMemory() {
@@ -99,20 +98,20 @@ func (s *Store) CheckLimits(limits []slidingwindow.Limit) error {
 	return nil
 }
 
-// Available tells whether Redis is asked for decisions, for metrics; see
+// Available reports whether calls go to Redis at the moment. It asks nobody; use it for metrics. See
 // [guard.Store]. With memory:// it is always true.
 func (s *Store) Available() bool {
 	return s.Store.Available() && (s.redis == nil || s.redis.now.Load() != nil)
 }
 
-// Ping tells whether Redis can decide now, by [slidingwindow.RedisStore.Check], whatever
-// r.OnFailure makes of it if not; in a Cluster every node that has slots must. Its error
-// says why it cannot, and what to do, and matches [slidingwindow.ErrStoreUnavailable].
-// With memory:// there is nobody to ask, and no error. Give it a ctx with a deadline.
+// Ping reports whether Redis can decide now, by [slidingwindow.RedisStore.Check]. It does not depend
+// on OnFailure. In a Cluster every node with slots must be able to decide. The error says why Redis
+// cannot decide and what to do, and matches [slidingwindow.ErrStoreUnavailable]. With memory:// there
+// is never an error. Give it a ctx with a deadline.
 //
-// It is for a readiness probe where r.OnFailure is guard.Closed, for a page that tells how Redis is,
-// and for an alert. With guard.Open and guard.Fallback a service is ready without Redis. A liveness probe
-// must never ask it: to restart a service does not bring Redis back.
+// Ping is for alerts, for a page that shows the state of Redis and, with guard.Closed, for a
+// readiness probe. With guard.Open and guard.Fallback a service is ready without Redis. Never use it
+// in a liveness probe: a restart of the service does not bring Redis back.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.redis == nil {
 		return nil
@@ -124,23 +123,24 @@ func (s *Store) Ping(ctx context.Context) error {
 	return connected.Check(ctx)
 }
 
-// Close gives back what is left of leases, and ends the connection, after the calls that are under way, and what looks for Redis.
-// Later calls are answered as in an outage, by OnFailure; with memory:// as before.
+// Close waits for the calls that are under way, gives back the unused units of leases and closes the
+// connection. It also ends the search for a Redis that was away at the start. OnFailure answers later
+// calls, as in an outage. A store of memory:// goes on as before.
 func (s *Store) Close() {
 	if s.leases != nil {
-		_ = s.leases.Close() // what Redis does not take back counts until it has left the window
+		_ = s.leases.Close() // units that Redis does not take back count until they leave the window
 	}
 	if s.redis != nil {
 		s.redis.close()
 	}
 }
 
-// lateRedis is a store in Redis that may be there later than the program.
+// lateRedis is a store in a Redis that may start later than the program.
 type lateRedis struct {
 	config Redis
 
-	now    atomic.Pointer[connectedRedis] // nil until it is there
-	why    atomic.Pointer[notThere]       // why it is not
+	now    atomic.Pointer[connectedRedis] // nil until Redis is there
+	why    atomic.Pointer[notThere]       // why Redis is not there
 	cancel context.CancelFunc             // ends the search
 	search sync.WaitGroup
 }
@@ -154,7 +154,7 @@ type notThere struct{ err error }
 
 var errClosed = fmt.Errorf("%w: the store is closed", slidingwindow.ErrStoreUnavailable)
 
-// open connects, or begins to search if it may.
+// open connects. If Redis is away and the policy allows it, open begins to search for Redis.
 func (l *lateRedis) open(ctx context.Context) error {
 	if l.config.URL.open == nil {
 		return errRequired
@@ -181,12 +181,12 @@ func (l *lateRedis) open(ctx context.Context) error {
 	return nil
 }
 
-// mayBeLate tells whether the policy does without Redis.
+// mayBeLate reports whether the policy can do without Redis.
 func (l *lateRedis) mayBeLate() bool {
 	return l.config.OnFailure != "" && l.config.OnFailure != guard.Closed
 }
 
-// connect connects, and tells whether it is proved that decisions can be made.
+// connect connects. proved is whether Redis has shown that it can decide.
 func (l *lateRedis) connect(ctx context.Context, m *monitor) (proved bool, err error) {
 	client, err := m.connect(ctx)
 	if err != nil {
@@ -204,8 +204,8 @@ func (l *lateRedis) connect(ctx context.Context, m *monitor) (proved bool, err e
 	return proved, nil
 }
 
-// find connects as soon as it can, and tells whether it is then proved that decisions can be made.
-// What it meets on the way is logged when it changes.
+// find tries to connect until it succeeds. proved is as of connect. It logs why Redis cannot be used
+// when the reason changes from an outage to a fault that somebody must mend.
 func (l *lateRedis) find(ctx context.Context, last *monitor) (proved bool) {
 	for {
 		select {
@@ -286,12 +286,11 @@ func (l *lateRedis) Reset(ctx context.Context, key string, limits []slidingwindo
 
 var _ slidingwindow.Parted = (*lateRedis)(nil)
 
-// How often a Redis that was connected to, but could not decide, is tried again.
+// proveEvery is how long to wait before a connected Redis that could not decide is checked again.
 const proveEvery = time.Second
 
-// check tells whether it is proved that the Redis that was connected to can decide. What does not
-// let it, but passes by itself, is an error only if the policy cannot do without Redis. A Cluster
-// is used as it is then, because its other nodes may decide.
+// check checks whether the connected Redis can decide. An outage is an error only if the policy
+// cannot do without Redis. A Cluster is then used as it is, because its other nodes may decide.
 func (l *lateRedis) check(ctx context.Context, store *slidingwindow.RedisStore, mode rueidis.ClientMode, bound time.Duration) (proved bool, err error) {
 	err = checkInTime(ctx, store, bound)
 	isCluster := mode == rueidis.ClientModeCluster
@@ -306,8 +305,8 @@ func (l *lateRedis) check(ctx context.Context, store *slidingwindow.RedisStore, 
 	}
 }
 
-// checkInTime checks again while no answer comes in time, for no longer than bound: a busy
-// computer may take longer for the first answer than decisions may.
+// checkInTime repeats a check that timed out, until bound is over. On a busy computer the first answer
+// may take longer than the timeout of a decision.
 func checkInTime(ctx context.Context, store *slidingwindow.RedisStore, bound time.Duration) error {
 	for until := time.Now().Add(bound); ; {
 		err := store.Check(ctx)
@@ -322,8 +321,8 @@ func checkInTime(ctx context.Context, store *slidingwindow.RedisStore, bound tim
 	}
 }
 
-// prove checks the Redis that is connected to until it can decide: what a check finds out, such
-// as a proxy, must be known.
+// prove checks the connected Redis until it can decide, because the store must know what a check
+// finds, such as a proxy.
 func (l *lateRedis) prove(ctx context.Context) {
 	connected := l.now.Load()
 	told := false

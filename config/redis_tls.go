@@ -11,13 +11,13 @@ import (
 	"os"
 )
 
-// tlsFiles are what is needed to trust the server and to be trusted by it, "" for none.
+// tlsFiles are the paths of the files for TLS, "" for none.
 type tlsFiles struct{ ca, cert, key string }
 
 func (r Redis) tlsFiles() tlsFiles { return tlsFiles{r.CAFile, r.CertFile, r.KeyFile} }
 
-// apply puts what the files hold into a client's configuration. They are read each time, so
-// that a certificate that was renewed is the next connection's.
+// apply reads the files into a client's configuration. It reads them for each connection, so the next
+// connection uses a renewed certificate.
 func (f tlsFiles) apply(c *tls.Config) error {
 	if f.ca != "" {
 		content, err := os.ReadFile(f.ca)
@@ -46,7 +46,7 @@ func (f tlsFiles) apply(c *tls.Config) error {
 	return nil
 }
 
-// secure makes a connection to an address one of TLS, or closes it.
+// secure makes a TLS connection over plain. If it fails, it closes plain.
 func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config *tls.Config) (net.Conn, error) {
 	config = config.Clone()
 	config.ServerName = s.serverName(addr)
@@ -62,7 +62,7 @@ func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config
 	return nil, err
 }
 
-// checkFiles finds out before connecting what is wrong with the files.
+// checkFiles reports what is wrong with the files, before anything connects.
 func (s *server) checkFiles() error {
 	if !s.isTLS() && !s.sentinelTLS {
 		return nil
