@@ -165,7 +165,7 @@ func (s *settings) proxyHeader() string {
 	case header == "Forwarded":
 		s.invalid(keyProxyHeader, "its value is no address", proxyHeaderRule)
 	case !s.isSet(keyProxies) && !s.incomplete:
-		s.problemf("%s needs %s (%s) as well: nobody's header is believed else", s.describe(keyProxyHeader), keyProxies, variableOf(keyProxies))
+		s.problemf("%s needs %s (%s) as well: otherwise no header is believed", s.describe(keyProxyHeader), keyProxies, variableOf(keyProxies))
 	}
 	return header
 }
@@ -196,7 +196,7 @@ func (s *settings) proxies(header string) (ranges []netip.Prefix) {
 		case prefix != prefix.Masked():
 			s.invalid(keyProxies, shown(item)+" has bits beyond its length; write "+prefix.Masked().String(), proxiesRule)
 		case prefix.Bits() == 0 && header == defaultProxyHeader:
-			s.invalid(keyProxies, shown(item)+" is everybody, and who is trusted may write any address into X-Forwarded-For", "the addresses of your proxies only")
+			s.invalid(keyProxies, shown(item)+" is every address, and a trusted proxy may write any address into X-Forwarded-For", "the addresses of your proxies only")
 		default:
 			ranges = append(ranges, prefix)
 		}

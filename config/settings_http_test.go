@@ -252,10 +252,10 @@ func TestClientTrustedProxiesRefuses(t *testing.T) {
 	)
 	tests := map[string]wrong{
 		"beyond":       {env: []string{"CLIENT_TRUSTED_PROXIES=10.1.2.3/8"}, want: inEnv + `"10.1.2.3/8": "10.1.2.3/8" has bits beyond its length; write 10.0.0.0/8` + rule},
-		"everybody":    {env: []string{"CLIENT_TRUSTED_PROXIES=::/0"}, want: inEnv + `"::/0": "::/0" is everybody, and who is trusted may write any address into X-Forwarded-For; allowed: the addresses of your proxies only`},
+		"everybody":    {env: []string{"CLIENT_TRUSTED_PROXIES=::/0"}, want: inEnv + `"::/0": "::/0" is every address, and a trusted proxy may write any address into X-Forwarded-For; allowed: the addresses of your proxies only`},
 		"number":       {yaml: "client: {trusted_proxies: 1}", want: "client.trusted_proxies (config.yaml) is 1: a text or a list is needed" + rule},
 		"list":         {yaml: "client: {trusted_proxies: [10.0.0.0/8, 1, x]}", want: "client.trusted_proxies (config.yaml) is a list: 1 is no range of addresses" + rule + "\nclient.trusted_proxies (config.yaml) is a list: \"x\" is no range of addresses; " + above},
-		"header alone": {env: []string{"CLIENT_PROXY_HEADER=X-Real-IP"}, want: header + "needs client.trusted_proxies (CLIENT_TRUSTED_PROXIES) as well: nobody's header is believed else"},
+		"header alone": {env: []string{"CLIENT_PROXY_HEADER=X-Real-IP"}, want: header + "needs client.trusted_proxies (CLIENT_TRUSTED_PROXIES) as well: otherwise no header is believed"},
 		"header":       {env: []string{some, "CLIENT_PROXY_HEADER=X Real IP"}, want: header + `is "X Real IP": no header can have this name` + names},
 		"Forwarded":    {env: []string{some, "CLIENT_PROXY_HEADER=forwarded"}, want: header + `is "forwarded": its value is no address` + names},
 	}

@@ -224,7 +224,7 @@ func (s *settings) login(c *Redis) {
 		keyPassword: url.hasPassword && url.password != string(c.Password.Bytes()),
 	} {
 		if differs && s.isSet(key) {
-			s.problemf("%s is not that of REDIS_URL, which has one, too; allowed: one of the two", s.describe(key))
+			s.problemf("%s differs from that of REDIS_URL; allowed: one of the two", s.describe(key))
 		}
 	}
 	switch {
@@ -269,7 +269,7 @@ func (s *settings) besideURL(c *Redis) {
 	url := c.server()
 	for _, option := range []struct{ key, parameter string }{{keySkipVerify, "skip_verify"}, {keyClientCache, "client_cache"}} {
 		if s.isSet(option.key) && slices.Contains(url.parameters, option.parameter) {
-			s.problemf("%s is %s of REDIS_URL, too; allowed: one of the two", s.describe(option.key), option.parameter)
+			s.problemf("%s is %s of REDIS_URL as well; allowed: one of the two", s.describe(option.key), option.parameter)
 		}
 	}
 	if c.SkipVerify {
@@ -301,7 +301,7 @@ func (s *settings) tlsFiles(c *Redis) {
 		}
 	}
 	if c.CAFile != "" && url.skipVerify {
-		s.problemf("%s contradicts skip_verify, by which no certificate is checked; allowed: one of the two", s.describe(keyCAFile))
+		s.problemf("%s does not go with skip_verify, which checks no certificate; allowed: one of the two", s.describe(keyCAFile))
 	}
 }
 

@@ -27,7 +27,7 @@ func TestLoadSentinelLogin(t *testing.T) {
 
 func TestLoadWhatIsInTheURLOrApart(t *testing.T) {
 	const (
-		login   = " is not that of REDIS_URL, which has one, too; allowed: one of the two"
+		login   = " differs from that of REDIS_URL; allowed: one of the two"
 		skip    = "redis.skip_verify (REDIS_SKIP_VERIFY in the environment) is "
 		noColon = `it has a user and no password; allowed: a colon before a password, as in redis://:password@host, or a user and a password, as in redis://user:password@host, or the password in redis.password (REDIS_PASSWORD)`
 	)
@@ -41,13 +41,13 @@ func TestLoadWhatIsInTheURLOrApart(t *testing.T) {
 		"no colon, unix":    {env: at("unix://s3cret@/run/redis.sock"), want: `redis.url (REDIS_URL in the environment) is "unix://xxxxx@/run/redis.sock": ` + noColon},
 		"user alone":        {env: at("redis://h", "REDIS_USERNAME=u"), want: "redis.username (REDIS_USERNAME in the environment) needs redis.password (REDIS_PASSWORD) as well"},
 		"password a number": {yaml: "redis: {password: 123456}", env: at("redis://h"), want: "redis.password (config.yaml), not shown as it is a secret: a text is needed; allowed: a text"},
-		"skip verify twice": {env: at("rediss://h?skip_verify", "REDIS_SKIP_VERIFY=false"), want: skip + "skip_verify of REDIS_URL, too; allowed: one of the two"},
-		"cache twice":       {env: at("redis://h?client_cache=1", "REDIS_CLIENT_CACHE=true"), want: "redis.client_cache (REDIS_CLIENT_CACHE in the environment) is client_cache of REDIS_URL, too; allowed: one of the two"},
+		"skip verify twice": {env: at("rediss://h?skip_verify", "REDIS_SKIP_VERIFY=false"), want: skip + "skip_verify of REDIS_URL as well; allowed: one of the two"},
+		"cache twice":       {env: at("redis://h?client_cache=1", "REDIS_CLIENT_CACHE=true"), want: "redis.client_cache (REDIS_CLIENT_CACHE in the environment) is client_cache of REDIS_URL as well; allowed: one of the two"},
 		"cache, protocol 2": {env: at("redis://h?protocol=2", "REDIS_CLIENT_CACHE=true"), want: "redis.client_cache (REDIS_CLIENT_CACHE in the environment) does not go with protocol=2 of REDIS_URL; allowed: with protocol=3"},
 		"cache a number":    {env: at("redis://h", "REDIS_CLIENT_CACHE=0"), want: `redis.client_cache (REDIS_CLIENT_CACHE in the environment) is "0"; allowed: true or false`},
 		"skip without TLS":  {env: at("redis://h", "REDIS_SKIP_VERIFY=true"), want: skip + "for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://"},
 		"skip, sentinels":   {env: at("redis://h?master_set=m", "REDIS_SKIP_VERIFY=true", "REDIS_SENTINEL_TLS=false"), want: skip + "for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://"},
-		"skip and CA":       {env: at("rediss://h", "REDIS_SKIP_VERIFY=true", "REDIS_CA_FILE=ca.pem"), want: "redis.ca_file (REDIS_CA_FILE in the environment) contradicts skip_verify, by which no certificate is checked; allowed: one of the two"},
+		"skip and CA":       {env: at("rediss://h", "REDIS_SKIP_VERIFY=true", "REDIS_CA_FILE=ca.pem"), want: "redis.ca_file (REDIS_CA_FILE in the environment) does not go with skip_verify, which checks no certificate; allowed: one of the two"},
 		"sentinel TLS":      {env: at("rediss://h", "REDIS_SENTINEL_TLS=true"), want: "redis.sentinel_tls (REDIS_SENTINEL_TLS in the environment) is for sentinels; allowed: with master_set in REDIS_URL"},
 		"sentinel TLS text": {env: at("rediss://h?master_set=m", "REDIS_SENTINEL_TLS=no"), want: `redis.sentinel_tls (REDIS_SENTINEL_TLS in the environment) is "no"; allowed: true or false`},
 		"batch size":        {env: at("redis://h", "REDIS_BATCH_SIZE=0"), want: `redis.batch_size (REDIS_BATCH_SIZE in the environment) is "0"; allowed: 1 to 10000`},
@@ -114,7 +114,7 @@ func TestTextsAreWithoutWhatIsAroundThem(t *testing.T) {
 func TestLoadTLSFiles(t *testing.T) {
 	requireRefused(t, map[string]wrong{
 		"without TLS":         {env: []string{"REDIS_URL=redis://h", "REDIS_CA_FILE=/ca.pem"}, want: "redis.ca_file (REDIS_CA_FILE in the environment) is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://"},
-		"with skip_verify":    {env: []string{"REDIS_URL=rediss://h?skip_verify=1", "REDIS_CA_FILE=/ca.pem"}, want: "redis.ca_file (REDIS_CA_FILE in the environment) contradicts skip_verify, by which no certificate is checked; allowed: one of the two"},
+		"with skip_verify":    {env: []string{"REDIS_URL=rediss://h?skip_verify=1", "REDIS_CA_FILE=/ca.pem"}, want: "redis.ca_file (REDIS_CA_FILE in the environment) does not go with skip_verify, which checks no certificate; allowed: one of the two"},
 		"certificate, no key": {env: []string{"REDIS_URL=rediss://h", "REDIS_CERT_FILE=/c.pem"}, want: "redis.cert_file (REDIS_CERT_FILE in the environment) needs redis.key_file (REDIS_KEY_FILE) as well"},
 		"key, no certificate": {yaml: "redis: {key_file: /k.pem}", env: []string{"REDIS_URL=rediss://h"}, want: "redis.key_file (config.yaml) needs redis.cert_file (REDIS_CERT_FILE) as well"},
 		"not a path":          {yaml: "redis: {ca_file: 7}", env: []string{"REDIS_URL=rediss://h"}, want: "redis.ca_file (config.yaml) is 7: a text is needed; allowed: the path of a PEM file"},
