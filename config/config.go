@@ -43,6 +43,10 @@ type Config struct {
 	Client Client
 
 	from map[string]string // where host and port come from, by key
+
+	// For Watch, behind functions because they hold secrets. nil if c was not loaded.
+	sources func() Sources
+	values  func() map[string]any // by key
 }
 
 // Limit returns the limit of that name. If it is not configured, the error says how to

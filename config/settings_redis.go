@@ -115,6 +115,10 @@ type Redis struct {
 	// it; Load does not. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 
+	// OnBatch is for OnBatch of [slidingwindow.RedisConfig], for metrics. The program sets it; Load
+	// does not. Optional.
+	OnBatch func(calls int) `json:"-" yaml:"-"`
+
 	large []Limit // the limits that Open warns of
 }
 
@@ -126,7 +130,14 @@ func (r Redis) InMemory() bool {
 
 // StoreConfig returns the settings for [slidingwindow.NewRedisStore].
 func (r Redis) StoreConfig() slidingwindow.RedisConfig {
-	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
+	return slidingwindow.RedisConfig{
+		Prefix:             r.Prefix,
+		Timeout:            r.Timeout,
+		ConnectionLifetime: r.ConnectionLifetime,
+		BatchSize:          r.BatchSize,
+		BatchesInFlight:    r.BatchesInFlight,
+		OnBatch:            r.OnBatch,
+	}
 }
 
 // redis reads the settings of the section redis.
