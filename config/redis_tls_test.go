@@ -109,7 +109,7 @@ func TestConnectOverTLS(t *testing.T) {
 	t.Run("no TLS there", func(t *testing.T) {
 		t.Parallel()
 		server := startRedis(t)
-		_, err := loadRedis(t, ca, "REDIS_URL=rediss://"+server.Addr()+"?dial_timeout=200ms").Connect(t.Context())
+		_, err := loadRedis(t, ca, "REDIS_URL=rediss://"+server.Addr()).Connect(t.Context())
 		require.ErrorContains(t, err, "cannot reach redis at "+server.Addr()+": ")
 		assert.ErrorContains(t, err, "TLS")
 	})
@@ -209,18 +209,4 @@ func TestConnectNamesTheFileThatIsWrong(t *testing.T) {
 			assert.Empty(t, dialled, "it is found before")
 		})
 	}
-}
-
-func TestLoadTLSFiles(t *testing.T) {
-	requireRefused(t, map[string]wrong{
-		"without TLS":         {env: []string{"REDIS_URL=redis://h", "REDIS_CA_FILE=/ca.pem"}, want: "redis.ca_file (REDIS_CA_FILE in the environment) is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://"},
-		"with skip_verify":    {env: []string{"REDIS_URL=rediss://h?skip_verify=1", "REDIS_CA_FILE=/ca.pem"}, want: "redis.ca_file (REDIS_CA_FILE in the environment) contradicts skip_verify, by which no certificate is checked; allowed: one of the two"},
-		"certificate, no key": {env: []string{"REDIS_URL=rediss://h", "REDIS_CERT_FILE=/c.pem"}, want: "redis.cert_file (REDIS_CERT_FILE in the environment) needs redis.key_file (REDIS_KEY_FILE) as well"},
-		"key, no certificate": {yaml: "redis: {key_file: /k.pem}", env: []string{"REDIS_URL=rediss://h"}, want: "redis.key_file (config.yaml) needs redis.cert_file (REDIS_CERT_FILE) as well"},
-		"not a path":          {yaml: "redis: {ca_file: 7}", env: []string{"REDIS_URL=rediss://h"}, want: "redis.ca_file (config.yaml) is 7: a text is needed; allowed: the path of a PEM file"},
-	})
-	t.Run("in memory", func(t *testing.T) {
-		r := loadRedis(t, "REDIS_URL=memory://", "REDIS_CA_FILE=/ca.pem", "REDIS_CERT_FILE=/c.pem", "REDIS_KEY_FILE=/k.pem")
-		assert.True(t, r.InMemory(), "a program may be tried with the other settings of its deployment")
-	})
 }

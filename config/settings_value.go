@@ -14,9 +14,22 @@ import (
 	"unicode/utf8"
 )
 
-// The functions below report whether the key has a value of their type. Decoding is
-// strict: a source that can only hold texts (a variable) may hold a number as text,
-// but nothing else is taken for what it is not.
+const (
+	wholeNumber  = "a whole number is needed"
+	plainNumber  = "write it without a plus sign or leading zeros, as %s"
+	needsUnit    = "a duration needs a unit"
+	notADuration = "it is not a duration"
+	tooLong      = "it is longer than 290 years"
+	textNeeded   = "a text is needed"
+	trueOrFalse  = "true or false"
+)
+
+// wellFormed is a duration of any length.
+var wellFormed = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+$`)
+
+// The functions below return the value of a key, and whether it has one of their type. They
+// convert a text to a number, a duration or a bool, because variables hold texts only. They
+// convert nothing else.
 
 func (s *settings) integer(key, allowed string) (n int64, ok bool) {
 	if !s.merged.Exists(key) {
@@ -49,6 +62,16 @@ func (s *settings) integer(key, allowed string) (n int64, ok bool) {
 	return 0, false
 }
 
+// within is a whole number from least to most.
+func (s *settings) within(key string, least, most int64, allowed string) (n int, ok bool) {
+	value, ok := s.integer(key, allowed)
+	if ok && (value < least || value > most) {
+		s.invalid(key, "", allowed)
+		return 0, false
+	}
+	return int(value), ok
+}
+
 func (s *settings) duration(key, allowed string) (d time.Duration, ok bool) {
 	if !s.merged.Exists(key) {
 		return 0, false
@@ -78,6 +101,16 @@ func (s *settings) duration(key, allowed string) (d time.Duration, ok bool) {
 	return 0, false
 }
 
+// atLeast is a duration of least or more.
+func (s *settings) atLeast(key string, least time.Duration, allowed string) (d time.Duration, ok bool) {
+	d, ok = s.duration(key, allowed)
+	if ok && d < least {
+		s.invalid(key, "", allowed)
+		return 0, false
+	}
+	return d, ok
+}
+
 func (s *settings) text(key, allowed string) (text string, ok bool) {
 	if !s.merged.Exists(key) {
 		return "", false
@@ -89,8 +122,8 @@ func (s *settings) text(key, allowed string) (text string, ok bool) {
 	return text, ok
 }
 
-// cleanText is a text whose every byte counts, as in the name of a file: what has been put around it
-// on its way here is refused.
+// cleanText is a text whose every byte counts, such as the path of a file. It refuses what files and
+// tools add around a text.
 func (s *settings) cleanText(key, allowed string) string {
 	text, ok := s.text(key, allowed)
 	if fault := stray(text); ok && fault != "" {
@@ -100,9 +133,9 @@ func (s *settings) cleanText(key, allowed string) string {
 	return text
 }
 
-// stray says what a text has around it, or in it, that is seldom meant: the line end of a mounted
-// file, the quotes that docker --env-file keeps. Two instances could else read one setting in two
-// ways. It is "" if there is nothing.
+// stray says what a text has around it or in it by accident, such as the line break of a mounted
+// file or the quotes that docker --env-file keeps. Otherwise two instances could read one setting
+// in two ways. It returns "" if there is nothing of this kind.
 func stray(text string) string {
 	first, _ := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
@@ -124,7 +157,7 @@ func stray(text string) string {
 	}
 }
 
-// list is a list, or the items of a text with commas, and the text then.
+// list is a list, or the items of a text with commas.
 func (s *settings) list(key, allowed string) (items []any, ok bool) {
 	switch value := s.merged.Get(key).(type) {
 	case string:
@@ -140,8 +173,7 @@ func (s *settings) list(key, allowed string) (items []any, ok bool) {
 	}
 }
 
-// boolean takes two words only: whether "yes", "on" or "1" is true depends on whom you
-// ask.
+// boolean takes true and false only, because programs disagree about "yes", "on" and "1".
 func (s *settings) boolean(key string) (b, ok bool) {
 	if !s.merged.Exists(key) {
 		return false, false
@@ -157,74 +189,5 @@ func (s *settings) boolean(key string) (b, ok bool) {
 	}
 }
 
-// plainName is a key or a variable that a message may have as it is.
-var plainName = regexp.MustCompile(`^[!-~]{1,128}$`)
-
-// shownName is the name of a setting, known or not, for a message.
-func shownName(name string) string {
-	name = masked(name)
-	if plainName.MatchString(name) {
-		return name
-	}
-	return shown(name)
-}
-
-// plainURL is one that has no login, and is not that of a Redis: its host may be a password.
-var plainURL = regexp.MustCompile(`^(https?|tcp)://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$`)
-
-// masked is a text without a login: it may be a URL that was meant for REDIS_URL.
-func masked(text string) string {
-	at := strings.LastIndexByte(text, '@')
-	switch {
-	case at >= 0:
-		return mask + text[at:]
-	case strings.Contains(text, "://") && !plainURL.MatchString(text):
-		scheme, _, _ := strings.Cut(text, "://")
-		return scheme + "://" + mask
-	default:
-		return text
-	}
-}
-
-// wellFormed is a duration of any length.
-var wellFormed = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+$`)
-
-// shownPart is a part of a text for an error message. A part of a URL may be its
-// password, and no longer look like it.
-func shownPart(part, text string) string {
-	if masked(text) != text {
-		return "a part"
-	}
-	return shown(part)
-}
-
-// shown is a value for an error message, without a login.
-func shown(value any) string {
-	const most = 64
-	switch value := value.(type) {
-	case nil:
-		return "null"
-	case string:
-		value = masked(value)
-		if len(value) > most {
-			value = value[:most] + "..."
-		}
-		return strconv.QuoteToASCII(value)
-	case time.Duration:
-		return value.String()
-	case float32:
-		return shown(float64(value))
-	case float64:
-		if value == math.Trunc(value) { // else 80.0 is shown as the whole number it is not
-			return strconv.FormatFloat(value, 'f', 1, 64)
-		}
-	}
-	switch reflect.ValueOf(value).Kind() {
-	case reflect.Map:
-		return "a section"
-	case reflect.Slice:
-		return "a list"
-	default:
-		return fmt.Sprint(value)
-	}
-}
+// isSet reports whether a key has a value, right or wrong.
+func (s *settings) isSet(key string) bool { return s.merged.Exists(key) && s.merged.Get(key) != "" }

@@ -11,48 +11,13 @@ import (
 	"os"
 )
 
-const fileRule = "the path of a PEM file"
-
-// tlsFiles are what is needed to trust the server and to be trusted by it, "" for none.
+// tlsFiles are the paths of the files for TLS, "" for none.
 type tlsFiles struct{ ca, cert, key string }
 
 func (r Redis) tlsFiles() tlsFiles { return tlsFiles{r.CAFile, r.CertFile, r.KeyFile} }
 
-// tlsFiles reads the settings. What is in the files is read to connect.
-func (s *settings) tlsFiles(c *Redis) {
-	for key, path := range map[string]*string{keyCAFile: &c.CAFile, keyCertFile: &c.CertFile, keyKeyFile: &c.KeyFile} {
-		*path = s.cleanText(key, fileRule)
-	}
-	s.together(keyCertFile, c.CertFile != "", keyKeyFile, c.KeyFile != "")
-	if c.URL.open == nil || c.InMemory() {
-		return
-	}
-	url := c.server()
-	for _, key := range []string{keyCAFile, keyCertFile, keyKeyFile} {
-		if s.isSet(key) && !url.isTLS() && !url.sentinelTLS {
-			s.problemf("%s is for TLS; allowed: with a REDIS_URL of rediss:// or valkeys://", s.describe(key))
-		}
-	}
-	if c.CAFile != "" && url.skipVerify {
-		s.problemf("%s contradicts skip_verify, by which no certificate is checked; allowed: one of the two", s.describe(keyCAFile))
-	}
-}
-
-// isSet reports whether a key has a value, be it a wrong one.
-func (s *settings) isSet(key string) bool { return s.merged.Exists(key) && s.merged.Get(key) != "" }
-
-// together reports two settings of which only one is given.
-func (s *settings) together(a string, hasA bool, b string, hasB bool) {
-	switch {
-	case hasA && !s.isSet(b):
-		s.problemf("%s needs %s (%s) as well", s.describe(a), b, variableOf(b))
-	case hasB && !s.isSet(a):
-		s.problemf("%s needs %s (%s) as well", s.describe(b), a, variableOf(a))
-	}
-}
-
-// apply puts what the files hold into a client's configuration. They are read each time, so
-// that a certificate that was renewed is the next connection's.
+// apply reads the files into a client's configuration. It reads them for each connection, so the next
+// connection uses a renewed certificate.
 func (f tlsFiles) apply(c *tls.Config) error {
 	if f.ca != "" {
 		content, err := os.ReadFile(f.ca)
@@ -81,7 +46,7 @@ func (f tlsFiles) apply(c *tls.Config) error {
 	return nil
 }
 
-// secure makes a connection to an address one of TLS, or closes it.
+// secure makes a TLS connection over plain. If it fails, it closes plain.
 func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config *tls.Config) (net.Conn, error) {
 	config = config.Clone()
 	config.ServerName = s.serverName(addr)
@@ -97,7 +62,7 @@ func (s *server) secure(ctx context.Context, plain net.Conn, addr string, config
 	return nil, err
 }
 
-// checkFiles finds out before connecting what is wrong with the files.
+// checkFiles reports what is wrong with the files, before anything connects.
 func (s *server) checkFiles() error {
 	if !s.isTLS() && !s.sentinelTLS {
 		return nil

@@ -15,21 +15,20 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/redisconn"
 )
 
-// monitor dials for the client and watches its connections: to log when an address
-// fails and when it is back, and to know why connecting failed, which the client's
-// own errors do not always tell.
+// monitor dials for the client and watches its connections. It logs when an address fails and when it
+// works again. It also knows why connecting failed, which the client's own errors do not always tell.
 type monitor struct {
 	server *server
 	logger *slog.Logger
 
 	mu    sync.Mutex
 	nodes map[string]*node
-	order []string                  // the addresses in nodes, as they came up
+	order []string                  // the addresses in nodes, in the order of their first use
 	conns map[*watchedConn]struct{} // open ones
 	ended bool                      // Connect gave up
 
 	giveUp chan struct{} // closed when ended
-	outage bool          // connect failed for something that passes by itself
+	outage bool          // connect failed because of an outage, which passes by itself
 }
 
 // node is the state of one address.
@@ -37,15 +36,15 @@ type node struct {
 	known bool // has answered once
 	down  bool
 	err   error // why it is down
-	// episode counts the failures, so that a connection made before the last one
-	// does not count as one more when it breaks late.
+	// episode counts the failures. A connection that is older than the last failure does not
+	// count as a new failure when it breaks late.
 	episode int
-	cluster bool      // is one of a cluster, by its reply to the login
+	cluster bool      // its reply to the login says that it is a node of a cluster
 	left    time.Time // when a connection was last closed because the server refused
 }
 
-// Of servers that refuse, and to which new connections lead again and again, one record is
-// enough in such a time.
+// refusedEvery is the least time between two records about a server that refuses. The client
+// connects to such a server again and again.
 const refusedEvery = time.Minute
 
 func newMonitor(s *server, logger *slog.Logger) *monitor {
@@ -75,7 +74,7 @@ func (m *monitor) dial(ctx context.Context, addr string, dialer *net.Dialer, tls
 		conn, err = m.server.secure(bounded, conn, addr, tlsConfig)
 	}
 	if err != nil {
-		if !errors.Is(ctx.Err(), context.Canceled) { // else the caller lost interest
+		if !errors.Is(ctx.Err(), context.Canceled) { // otherwise the caller has left
 			m.markDown(addr, nil, err)
 		}
 		return nil, err
@@ -106,7 +105,7 @@ func (m *monitor) node(addr string) *node {
 	return n
 }
 
-// markUp notes that an address has answered a new connection.
+// markUp records that an address has answered a new connection.
 func (m *monitor) markUp(addr string) {
 	m.mu.Lock()
 	n := m.node(addr)
@@ -121,8 +120,8 @@ func (m *monitor) markUp(addr string) {
 	}
 }
 
-// markDown notes that an address could not be dialled, in which case conn is nil, or
-// that a connection to it failed. Only the first failure of an episode is logged.
+// markDown records that a connection to an address failed. conn is nil if dialling failed. Only the
+// first failure of an episode is logged.
 func (m *monitor) markDown(addr string, conn *watchedConn, err error) {
 	m.mu.Lock()
 	n := m.node(addr)
@@ -142,7 +141,7 @@ func (m *monitor) markDown(addr string, conn *watchedConn, err error) {
 	}
 }
 
-// markLeft notes that a connection ends because the server refuses. The address is not down.
+// markLeft records that a connection ends because the server refuses. The address is not down.
 func (m *monitor) markLeft(addr string, err error) {
 	m.mu.Lock()
 	n := m.node(addr)
@@ -155,8 +154,7 @@ func (m *monitor) markLeft(addr string, err error) {
 	}
 }
 
-// end closes all connections and refuses new ones, so that a client that nobody waits
-// for any more ends soon.
+// end closes all connections and makes no new ones, so that a client that nobody waits for ends soon.
 func (m *monitor) end() {
 	m.mu.Lock()
 	if !m.ended {
@@ -192,16 +190,16 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 		c.monitor.markLeft(c.addr, err)
 		return n, err
 	}
-	// A timeout of an answered connection is that of one call, and no verdict on the
-	// server: the client dials again, and that decides.
+	// A timeout on a connection that has answered is the timeout of one call. It says nothing
+	// about the server: the client dials again, and that shows whether the server is down.
 	if err != nil && !c.closed.Load() && (!c.answered.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
 		c.markDown(err)
 	}
 	return n, err
 }
 
-// Write implements net.Conn. A server that hung up before its first answer may show here
-// first.
+// Write implements net.Conn. It may be the first to notice that the server closed the connection
+// before its first answer.
 func (c *watchedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if err != nil && !c.closed.Load() && !c.answered.Load() {
@@ -220,14 +218,14 @@ func (c *watchedConn) markDown(err error) {
 	c.monitor.markDown(c.addr, c, err)
 }
 
-// firstAnswer judges the reply to the login, which opens every connection.
+// firstAnswer reads the reply to the login, which is the first command of every connection.
 func (c *watchedConn) firstAnswer(b []byte) {
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
 	if line[0] == '-' {
 		c.monitor.markDown(c.addr, c, refusal(line[1:]))
 		return
 	}
-	// HELLO tells it without any right, which INFO does not; Valkey names it otherwise there.
+	// HELLO needs no right, but INFO does, and Valkey uses another name for this field there.
 	if bytes.Contains(b, []byte("$4\r\nmode\r\n$7\r\ncluster\r\n")) {
 		c.monitor.mu.Lock()
 		c.monitor.node(c.addr).cluster = true
@@ -243,4 +241,17 @@ func (c *watchedConn) Close() error {
 	delete(c.monitor.conns, c)
 	c.monitor.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// again returns a monitor for one more attempt. It logs only what is new since the last attempt.
+func (m *monitor) again() *monitor {
+	next := newMonitor(m.server, m.logger)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, addr := range m.order {
+		n := next.node(addr)
+		was := m.nodes[addr]
+		n.known, n.down, n.err, n.episode = was.known, was.down, was.err, 1
+	}
+	return next
 }

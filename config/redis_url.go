@@ -16,16 +16,16 @@ const (
 
 	allowedSchemes = "redis://, rediss://, valkey://, valkeys://, unix:// and memory://"
 
-	// A password with an unescaped character breaks a URL in many ways, so this
-	// advice comes with every fault of form.
+	// A password with an unescaped character breaks a URL in many ways, so every error about
+	// the form of a URL has this advice.
 	encodeAdvice = "allowed: redis://user:password@host:6379/0, with special characters in the user and the password percent-encoded (% as %25, / as %2F, ? as %3F, # as %23, @ as %40)"
 
 	defaultRedisPort = "6379"
 )
 
-// URL is a checked REDIS_URL. It shows itself with "xxxxx" in place of the user and the
-// password, however it is printed, logged or marshalled. Only [Load] makes one; the zero
-// value stands for none, and shows itself as "".
+// URL is a checked REDIS_URL. It shows "xxxxx" instead of the user and the password, however it is
+// printed, logged or marshalled. Only [Load] makes one. The zero value stands for no URL and shows
+// itself as "".
 type URL struct {
 	redacted
 	open func() *server
@@ -36,7 +36,7 @@ type server struct {
 	scheme             string   // redis, rediss, unix or memory
 	addrs              []string // host:port each, or the path of the Unix socket
 	username, password string
-	hasPassword        bool // be it an empty one
+	hasPassword        bool // even if it is empty
 	db                 int
 	dialTimeout        time.Duration // 0: not given
 	writeTimeout       time.Duration // 0: not given
@@ -46,10 +46,10 @@ type server struct {
 	noRetry            bool
 	clientName         string
 	masterSet          string
-	parameters         []string // that the URL has
+	parameters         []string // the names of those that the URL has
 
-	// What is set apart from the URL.
-	loginApart                         bool // the password is
+	// Settings outside of the URL.
+	loginApart                         bool // the password is one of them
 	sentinelTLS                        bool
 	decision                           time.Duration // how long one may take
 	lifetime                           time.Duration // of a connection; 0 stands for the default
@@ -58,18 +58,17 @@ type server struct {
 }
 
 var (
-	// Go's URL parser leaves odd characters in a host, and a host in an error message.
+	// Go's URL parser accepts odd characters in a host, and repeats the host in its errors.
 	hostName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,253}$`)
 
-	// What may be repeated in a message: nothing that a well-chosen password fits.
+	// What a message may repeat. No well-chosen password matches it.
 	plainValue = regexp.MustCompile(`^[A-Za-z0-9._:/\[\]-]{0,64}$`)
 )
 
-// parseURL reads and checks a REDIS_URL. The faults repeat nothing that may belong to
-// the user or the password; the shown form of the URL is empty if it cannot be told
-// where those are.
+// parseURL reads and checks a REDIS_URL. The faults repeat nothing that may belong to the user or the
+// password. If these cannot be found in the text, the shown form of the URL is empty.
 func parseURL(raw string) (u URL, faults []string) {
-	// One spelling, so that nobody who looks for memory:// misses another one.
+	// Only one spelling, so that a search for memory:// finds every use.
 	if scheme, rest, _ := strings.Cut(raw, ":"); strings.EqualFold(scheme, schemeMemory) {
 		switch rest {
 		case "//":
@@ -119,9 +118,9 @@ func parseURL(raw string) (u URL, faults []string) {
 	return URL{redacted: redacted{p.shown()}, open: func() *server { return &s }}, p.faults
 }
 
-// strayAt reports whether the URL has an "@" other than the one after the login. Then
-// an unescaped "/", "?" or "#" in the password has ended the host too early, and parts
-// of the password would pass for a path, a parameter or a fragment.
+// strayAt reports whether the URL has an "@" other than the one after the login. Then an unescaped
+// "/", "?" or "#" in the password has ended the host too early, and the parser would read parts of
+// the password as a path, a parameter or a fragment.
 func strayAt(raw string, parsed *url.URL) bool {
 	if parsed.User == nil {
 		return strings.Contains(raw, "@")
@@ -131,7 +130,7 @@ func strayAt(raw string, parsed *url.URL) bool {
 	return end >= 0 && strings.Contains(rest[end:], "@")
 }
 
-// urlParser gathers what a URL says and all that is wrong with it.
+// urlParser collects what a URL says and everything that is wrong with it.
 type urlParser struct {
 	parsed *url.URL
 	server server
@@ -208,8 +207,7 @@ func quoted(part string) string {
 	return strconv.Quote(part)
 }
 
-// shown is the URL without secrets. It is made of what was understood, so that
-// nothing slips through.
+// shown is the URL without secrets. It has only parts that the parser has understood.
 func (p *urlParser) shown() string {
 	var b strings.Builder
 	b.WriteString(p.parsed.Scheme + "://")

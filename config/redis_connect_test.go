@@ -95,6 +95,19 @@ func decides(t *testing.T, r config.Redis, client rueidis.Client) {
 	assert.False(t, second.Allowed)
 }
 
+// requireConnects connects and decides, or requires the error want if there is one.
+func requireConnects(t *testing.T, r config.Redis, want string) {
+	t.Helper()
+	client, err := r.Connect(t.Context())
+	if want != "" {
+		require.EqualError(t, err, want)
+		return
+	}
+	require.NoError(t, err)
+	defer client.Close()
+	decides(t, r, client)
+}
+
 func TestConnect(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "r.sock")

@@ -13,23 +13,45 @@ import (
 const (
 	defaultDialTimeout = 5 * time.Second
 
-	// The client's own default is 10s. A connection that dies without a word, as when a
-	// machine loses its power, is found out by a ping a second that gets no answer in
-	// this time; until then all calls fail. It bounds the login, too.
+	// The client's own default is 10s. When a machine loses its power, the connection does not
+	// break. The client then notices only when a ping gets no answer in this time; it sends one
+	// a second. Until then all calls fail. It bounds the login too.
 	defaultWriteTimeout = 2 * time.Second
 
 	// A batch of 256 calls takes about 20 kB to ask for, and 10 kB to answer.
 	bufferSize = 32 << 10
 	ringScale  = 8 // 256 commands
 
-	// As rueidis advises: a client that misses one message about a fail-over would
-	// else stay with the old master.
+	// As rueidis advises: otherwise a client that misses one message about a failover stays
+	// with the old master.
 	sentinelRefresh = 5 * time.Second
 )
 
+// server returns what the URL and the other settings say about Redis.
+func (r Redis) server() *server {
+	s := *r.URL.open()
+	s.decision = r.Timeout
+	s.lifetime = r.ConnectionLifetime
+	s.files = r.tlsFiles()
+	if r.Username != "" {
+		s.username = r.Username
+	}
+	if password := r.Password.Bytes(); len(password) > 0 {
+		s.password, s.loginApart = string(password), true
+	}
+	s.noCache = s.noCache || r.DisableClientCache
+	s.skipVerify = s.skipVerify || r.SkipVerify
+	if r.SentinelTLS != nil {
+		s.sentinelTLS = *r.SentinelTLS
+	}
+	s.sentinelUsername = r.SentinelUsername
+	s.sentinelPassword = string(r.SentinelPassword.Bytes())
+	return &s
+}
+
 func (s *server) isTLS() bool { return s.scheme == "rediss" }
 
-// speaksTLS tells whether the server at an address does.
+// speaksTLS reports whether the server at an address speaks TLS.
 func (s *server) speaksTLS(addr string) bool {
 	if s.isSentinel(addr) {
 		return s.sentinelTLS
@@ -45,8 +67,8 @@ func (s *server) timeout() time.Duration {
 	return defaultDialTimeout
 }
 
-// replyTimeout bounds the wait for one reply, after which the connection is given up. It
-// must not be what ends a decision.
+// replyTimeout bounds the wait for one reply. The client then gives the connection up. It is longer
+// than a decision may take, so that the timeout of the decision comes first.
 func (s *server) replyTimeout() time.Duration {
 	if s.writeTimeout > 0 {
 		return s.writeTimeout
@@ -76,14 +98,14 @@ func (s *server) option() rueidis.ClientOption {
 		DisableRetry:     s.noRetry,
 		ConnLifetime:     s.connectionLifetime(),
 
-		// Else each connection of Redis 7.2 and later is denied two commands, which fill its
-		// ACL LOG, or the user needs one more right for nothing.
+		// Otherwise the user needs one more right on Redis 7.2 and later. Without it the server
+		// refuses two commands for each connection, which fill its ACL LOG.
 		ClientSetInfo: rueidis.DisableClientSetInfo,
 
-		// A store has a connection for each batch under way, 2 to 32. They are closed after their
-		// lifetime. (Not by BlockingPoolCleanup: that holds the pool's lock while it waits for a
-		// server that hangs.) The client's own default is 1 MiB of buffers for each, and room
-		// for 1,024 commands to wait.
+		// A store has a connection for each batch under way, 2 to 32, and closes it after its
+		// lifetime. (BlockingPoolCleanup must not close it: that holds the pool's lock while it
+		// waits for a server that hangs.) The client's own defaults for each connection are 1 MiB
+		// of buffers and room for 1,024 commands.
 		ReadBufferEachConn:  bufferSize,
 		WriteBufferEachConn: bufferSize,
 		RingScaleEachConn:   ringScale,
@@ -108,10 +130,9 @@ func (s *server) option() rueidis.ClientOption {
 	return option
 }
 
-// serverName is the name that the certificate of an address must hold. An address of
-// the URL goes by its own host. A node that the cluster or the sentinels name often
-// goes by an IP address, which certificates seldom hold; it then must show the name
-// of the URL's host, which the user trusts.
+// serverName is the name that the certificate of an address must have. For an address of the URL it
+// is the host of the address. Clusters and sentinels often name a node by its IP address, which
+// certificates seldom have. Such a node must have the name of the URL's host, which the user trusts.
 func (s *server) serverName(addr string) string {
 	host := hostOf(addr)
 	if slices.Contains(s.addrs, addr) || !isIP(host) {
@@ -134,4 +155,9 @@ func hostOf(addr string) string {
 func isIP(host string) bool {
 	_, err := netip.ParseAddr(host)
 	return err == nil
+}
+
+// isSentinel reports whether the address is one of the URL's and belongs to a sentinel.
+func (s *server) isSentinel(addr string) bool {
+	return s.masterSet != "" && slices.Contains(s.addrs, addr)
 }

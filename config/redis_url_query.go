@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// parameter reads the value of one parameter of the URL. It returns what is allowed if
-// the value is not, and "" otherwise.
+// parameter reads the value of one parameter of the URL. It returns "", or what is allowed if the
+// value is not valid.
 type parameter func(s *server, value string) (allowed string)
 
 var (
@@ -21,7 +21,7 @@ var (
 		"addr":          setAddr,
 		"client_cache":  setClientCache,
 		"client_name":   setClientName,
-		"db":            nil, // needs to know the path
+		"db":            nil, // see setDB, which also needs the path
 		"dial_timeout":  func(s *server, value string) string { return setTimeout(&s.dialTimeout, value) },
 		"master_set":    setMasterSet,
 		"max_retries":   setMaxRetries,
@@ -74,7 +74,7 @@ func (p *urlParser) query() {
 	p.contradictions(values)
 }
 
-// contradictions reports parameters that are right by themselves, but not together.
+// contradictions reports parameters that are valid by themselves but not together.
 func (p *urlParser) contradictions(values url.Values) {
 	if values.Has("skip_verify") && p.server.scheme != "rediss" {
 		p.faultf("skip_verify is for TLS; allowed: with rediss:// or valkeys://")
@@ -103,8 +103,8 @@ func (p *urlParser) setDB(value string) string {
 	return ""
 }
 
-// setAddr takes a whole address only. rueidis.ParseURL takes one without a port for
-// the URL's own host.
+// setAddr takes a whole address only. rueidis.ParseURL would replace an address without a port by the
+// URL's own host.
 func setAddr(s *server, value string) string {
 	host, port, err := net.SplitHostPort(value)
 	if err != nil || !isHost(host) || !isPort(port) {
@@ -125,7 +125,7 @@ func setTimeout(timeout *time.Duration, value string) string {
 	return ""
 }
 
-// setSkipVerify takes the bare name for true, as rueidis.ParseURL does.
+// setSkipVerify reads a parameter without a value as true, as rueidis.ParseURL does.
 func setSkipVerify(s *server, value string) string {
 	switch value {
 	case "", "true", "1":
@@ -177,7 +177,7 @@ func setMasterSet(s *server, value string) string {
 	return ""
 }
 
-// quotedName is the name of a parameter for a message, shown where shownQuery shows it.
+// quotedName is the name of a parameter for a message. It shows the same names as shownQuery.
 func quotedName(name string) string {
 	if !parameterName.MatchString(name) {
 		return "(not shown)"

@@ -16,12 +16,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A file is read when it has not changed for so long: one that is written in place is empty first.
+// settleFor is how long a file must be unchanged before it is read. A file that is written in place is
+// empty at first.
 const settleFor = 100 * time.Millisecond
 
-// Watch loads the sources of c again whenever the YAML or the .env file changes, and when the
-// process gets a SIGHUP, and gives what they say then to apply. It returns when ctx ends. apply is
-// called in the goroutine of Watch:
+// Watch loads the sources of c again when the YAML or the .env file changes, and when the process gets a
+// SIGHUP. It passes the new settings to apply, which it calls in its own goroutine. It returns when ctx
+// ends:
 //
 //	go cfg.Watch(ctx, logger, func(next *config.Config) error {
 //		limiter, err := newLimiter(store, next) // slidingwindow.New and SetMode
@@ -32,17 +33,16 @@ const settleFor = 100 * time.Millisecond
 //	})
 //
 // The log of a key belongs to the name of the limit, so another Max, Window or Mode loses no
-// count. Where nothing differs from what is in use, apply is not called.
+// count. Watch does not call apply if nothing differs from the settings in use.
 //
-// Settings with a fault change nothing, and neither do those that apply returns an error for: logger
-// gets the reason (Error), once as long as it is the same. Host, Port and Redis stay as they are in
-// c: logger is told (Warn) that another value needs a restart. A SIGHUP is always answered. nil
-// stands for slog.Default().
+// Settings with a fault change nothing, and neither do settings for which apply returns an error.
+// logger gets the reason at Error, once as long as it stays the same. Host, Port and Redis stay as they
+// are in c; logger gets a warning that another value needs a restart. Each SIGHUP gets a record. A nil
+// logger stands for slog.Default().
 //
-// A file may be written in place, replaced by another one, or be behind a symbolic link that
-// is, as in a ConfigMap of Kubernetes. Its folder must stay. If the system does not tell of changes,
-// as a file system over a network often does not, SIGHUP remains. The environment of a
-// process does not change, and what it sets overrides the files.
+// A program may write a file in place, replace it, or replace a symbolic link to it, as in a ConfigMap
+// of Kubernetes. The folder must stay. Some file systems do not report changes, such as those over a
+// network; then use SIGHUP. The environment of a process does not change, and it overrides the files.
 func (c *Config) Watch(ctx context.Context, logger *slog.Logger, apply func(next *Config) error) {
 	if logger == nil {
 		logger = slog.Default()
@@ -90,11 +90,11 @@ type watch struct {
 	apply   func(*Config) error
 	logger  *slog.Logger
 
-	fault string   // that was told, "" if there is none
-	later []string // keys that need a restart, as told
+	fault string   // the fault that was logged last, "" for none
+	later []string // the keys that were logged last as in need of a restart
 }
 
-// reload applies what the sources say now. asked is whether somebody waits for an answer.
+// reload loads the sources and applies them. asked is whether a SIGHUP asked for it.
 func (w *watch) reload(ctx context.Context, asked bool) {
 	next, err := Load(w.running.sources())
 	if err != nil {
@@ -120,7 +120,7 @@ func (w *watch) reload(ctx context.Context, asked bool) {
 	w.warnOfRestart(ctx, asked)
 }
 
-// reject tells why the settings stay as they are.
+// reject logs why the settings stay as they are.
 func (w *watch) reject(ctx context.Context, err error, asked bool) {
 	if fault := err.Error(); asked || fault != w.fault {
 		w.fault = fault
@@ -149,18 +149,18 @@ func differing(a, b map[string]any) (keys []string) {
 	return keys
 }
 
-// needsRestart tells the keys that a running program does not follow.
+// needsRestart reports whether a changed value of key needs a restart of the program.
 func needsRestart(key string) bool {
 	return key == keyHost || key == keyPort || strings.HasPrefix(key, sectionRedis+".")
 }
 
-// files tells of changes in the folders of files. (The watcher of koanf's file provider ends for
-// good when an editor moves a file away before it writes the new one.)
+// files reports changes in the folders of files. (The watcher of koanf's file provider ends when an
+// editor moves a file away before it writes the new one.)
 type files struct {
-	watcher *fsnotify.Watcher // nil if the system does not tell of changes
+	watcher *fsnotify.Watcher // nil if the system does not report changes
 	paths   []string
-	names   []string // of paths, and of what they lead to
-	linked  bool     // a path leads somewhere else, so any change of a folder may be one of it
+	names   []string // paths, and the targets of their links
+	linked  bool     // a path is a link, so any change in its folder may change the file
 	changed <-chan fsnotify.Event
 	failed  <-chan error
 }
@@ -183,12 +183,12 @@ func newFiles(sources Sources) (*files, error) {
 	return f, f.follow()
 }
 
-// have tells whether a name is that of a file, or of what a link leads to.
+// have reports whether a name is that of a file or of the target of a link.
 func (f *files) have(name string) bool {
 	return slices.Contains(f.names, filepath.Clean(name))
 }
 
-// follow watches the folders of the files, and those that symbolic links lead to by now.
+// follow watches the folders of the files, and the folders to which symbolic links lead now.
 func (f *files) follow() (err error) {
 	if f.watcher == nil {
 		return nil

@@ -30,10 +30,10 @@ var (
 	anchorContent = regexp.MustCompile(`(?s)unknown anchor .*`)
 )
 
-// readAsMeant reports what a YAML file has that its parser takes for something else, or
-// leaves out, without a word: 0 if there is nothing, else the line. A file that is not
-// valid has nothing: the parser says what is wrong.
-func readAsMeant(text []byte) (line int, fault string) {
+// misread finds what the parser of YAML would silently ignore or read as something else. It returns
+// the line, 0 if there is nothing. It finds nothing in a file that is not valid; the
+// parser reports such a file.
+func misread(text []byte) (line int, fault string) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); err != nil {
@@ -49,7 +49,7 @@ func readAsMeant(text []byte) (line int, fault string) {
 	return oddNode(&document)
 }
 
-// oddNode looks for numbers and keys that people read in one way and the parser in another:
+// oddNode finds numbers and keys that people and the parser read in different ways: to the parser
 // 010 is 8, 1_0 is 10, and the key 0x10 is "16".
 func oddNode(node *yaml.Node) (line int, fault string) {
 	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!int" && !isPlainInteger(node.Value) {
@@ -74,7 +74,7 @@ func isPlainInteger(text string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == text
 }
 
-// isPlainKey tells whether the key is the text that it is written as.
+// isPlainKey reports whether the parser reads the key as the text that is written.
 func isPlainKey(key *yaml.Node) bool {
 	if key.Kind != yaml.ScalarNode {
 		return true // not valid, or an alias of one that was looked at
@@ -89,8 +89,8 @@ func isPlainKey(key *yaml.Node) bool {
 	return true
 }
 
-// withoutContent is the text of an error of the YAML parser, without what it quotes
-// of the file.
+// withoutContent is the text of an error of the YAML parser, without the parts of the file that it
+// quotes.
 func withoutContent(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = anchorContent.ReplaceAllString(text, "unknown anchor")
@@ -113,8 +113,8 @@ func withoutTags(text string) string {
 	return text[:end] + withoutTags(text[end:])
 }
 
-// flatten writes the values of a section of a YAML file under their full keys, and
-// reports all that does not belong there.
+// flatten writes the values of a section of a YAML file to values under their full keys, and
+// reports everything that does not belong there.
 func (s *settings) flatten(section map[string]any, path string, from origin, values map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(section)) {
 		key := name
@@ -124,7 +124,7 @@ func (s *settings) flatten(section map[string]any, path string, from origin, val
 		value := section[name]
 		subsection, isSection := asSection(value)
 		switch {
-		case strings.Contains(name, "@"): // a login, and no section is to be seen in it
+		case strings.Contains(name, "@"): // a login; its text must not be shown as a section
 			s.unknownKey(name, from)
 		case strings.Contains(name, "."):
 			s.problemf("%s in %s is a key with a dot in it; write a section in its place", shownName(key), from.source)

@@ -25,9 +25,9 @@ type Sources struct {
 	// read is an error.
 	YAML string
 
-	// DotEnv is the path of a .env file, "" for none; see the package's documentation for how
-	// it is written. That there is no such file is fine, as with most programs that know
-	// .env. That it cannot be read is an error, and so is a setting that it has twice.
+	// DotEnv is the path of a .env file, "" for none; the package's documentation has its
+	// syntax. A missing file is no error, as with most programs that read .env. A file that
+	// cannot be read is an error, and so is a setting that is in it twice.
 	DotEnv string
 
 	// Environ is the environment, as "NAME=value" strings; the last one of a name
@@ -43,10 +43,10 @@ type Sources struct {
 
 // Load reads the sources, merges them and checks the result. It reports everything
 // that is wrong at once: the error has one line for each problem, and its
-// Unwrap() []error has them one by one. It matches [ErrInvalid], and fs.ErrNotExist
-// and the like for a file that cannot be read. A value is checked only if no other
-// source overrides it; its key is checked in any case. What a file with a fault may
-// have is not reported as missing.
+// Unwrap() []error returns them one by one. It matches [ErrInvalid] and, for a file that
+// cannot be read, the error of the file, such as fs.ErrNotExist. A value is checked only if
+// no other source overrides it; its key is always checked. If a file cannot be read, Load
+// reports no setting as missing, because it may be in that file.
 func Load(sources Sources) (*Config, error) {
 	s := &settings{merged: koanf.New("."), origins: map[string]origin{}}
 	s.loadDefaults(sources.Defaults)
@@ -69,6 +69,9 @@ func Load(sources Sources) (*Config, error) {
 	return c, nil
 }
 
+// longList is a length in bytes. An error repeats no list of allowed values that is longer.
+const longList = 90
+
 // settings gathers the values of all sources under their keys, the origin of each
 // value and all that is wrong.
 type settings struct {
@@ -76,14 +79,14 @@ type settings struct {
 	origins  map[string]origin
 	problems problems
 
-	// A file could not be read. What is missing may be in it.
+	// A file could not be read, and may have the settings that are missing.
 	incomplete bool
 
 	unknown []unknownVariable // of .env files and the environment
-	lists   []string          // what is allowed, as far as an error has told it
+	lists   []string          // the lists of what is allowed that an error has already shown
 }
 
-// unknownVariable is one that is none of ours.
+// unknownVariable is a variable that is none of ours.
 type unknownVariable struct {
 	name string
 	from origin
@@ -151,7 +154,7 @@ func (s *settings) loadYAML(path string) {
 		return
 	}
 	from := origin{source: path}
-	if line, fault := readAsMeant(text); line > 0 {
+	if line, fault := misread(text); line > 0 {
 		s.faultyFile("%s: line %d %s", path, line, fault)
 		return
 	}
@@ -165,7 +168,7 @@ func (s *settings) loadYAML(path string) {
 	s.merge(values, from)
 }
 
-// loadDotEnv takes what is ours, and is not in the environment, which counts for more.
+// loadDotEnv takes the variables that are ours. It ignores a fault in one that the environment overrides.
 func (s *settings) loadDotEnv(path string, environ map[string]string) {
 	text, ok := s.readFile(path)
 	if !ok {
@@ -213,7 +216,7 @@ func (s *settings) readEnviron(environ []string) map[string]string {
 	return variables
 }
 
-// loadVariables takes the variables that are ours. The others wait for [settings.judgeVariables].
+// loadVariables takes the variables that are ours, and keeps the others for [settings.judgeVariables].
 func (s *settings) loadVariables(variables map[string]string, from origin) {
 	values := map[string]any{}
 	for _, variable := range slices.Sorted(maps.Keys(variables)) {
@@ -228,8 +231,8 @@ func (s *settings) loadVariables(variables map[string]string, from origin) {
 	s.merge(values, from)
 }
 
-// isForeign tells a variable of Kubernetes from the one it looks like: it stands alone,
-// where a limit has a max or a window as well.
+// isForeign reports whether a variable that looks like a limit's is Kubernetes'. A limit also has a
+// max or a window; a variable of Kubernetes stands alone.
 func (s *settings) isForeign(key string, variables map[string]string) bool {
 	name, ok := limitOf(key)
 	set := func(field string) bool {
@@ -253,7 +256,7 @@ func (s *settings) unknownKey(key string, from origin) {
 	s.problemf("%s in %s is not a known key; %s", shownName(key), from.source, s.suggestion(key))
 }
 
-// once is a list for a message, unless an earlier message of the same error has it.
+// once returns a list for a message, or a reference to it if the same error has shown it already.
 func (s *settings) once(list string) string {
 	if slices.Contains(s.lists, list) {
 		return "what is listed above"
@@ -262,8 +265,8 @@ func (s *settings) once(list string) string {
 	return list
 }
 
-// fileFault is the reason that a file cannot be read, without its path, which the
-// message has already.
+// fileFault is the reason that a file cannot be read. It leaves out the path, which the message
+// already has.
 func fileFault(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
@@ -281,8 +284,7 @@ func exists(path string) bool {
 // ErrInvalid is matched by every error of [Load] and [Config.Limit].
 var ErrInvalid = errors.New("config: invalid configuration")
 
-// problems is what is wrong with a configuration, one error for each thing. It has no
-// heading, so that each line of its text stands for itself.
+// problems are the faults of a configuration. The text has one line for each, and no heading.
 type problems []error
 
 func (p problems) Error() string {
@@ -296,3 +298,23 @@ func (p problems) Error() string {
 func (p problems) Unwrap() []error { return p }
 
 func (p problems) Is(target error) bool { return target == ErrInvalid }
+
+// describe names a setting and the source of its value.
+func (s *settings) describe(key string) string {
+	from, ok := s.origins[key]
+	if !ok {
+		return key
+	}
+	return from.describe(key)
+}
+
+// invalid reports the value of a key. why may be empty.
+func (s *settings) invalid(key, why, allowed string) {
+	if why != "" {
+		why = ": " + why
+	}
+	if len(allowed) > longList {
+		allowed = s.once(allowed)
+	}
+	s.problemf("%s is %s%s; allowed: %s", s.describe(key), shown(s.merged.Get(key)), why, allowed)
+}

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// A .env file is read here and not by a library, because those that Go programs use change values
-// without a word. Of joho/godotenv, for one: "\"x\"" loses its last quote, "C:\dir" its
-// backslash, $(X) and ${X:-y} lose what is not a name, a name that is not defined becomes nothing,
-// and in "x #y #z" only the last word is a comment. Where such tools agree, this means the
-// same, which a test holds; where they do not, it is an error.
+// This package reads .env files itself, because the usual libraries silently change values. With
+// joho/godotenv, "\"x\"" loses its last quote, "C:\dir" loses its backslash, $(X) and ${X:-y} lose
+// what is not a name, an undefined name becomes nothing, and in "x #y #z" only the last word
+// is a comment. A line that such tools read alike means the same here; a test checks this. A line
+// that they read in different ways is an error.
 
 var (
 	envStatement = regexp.MustCompile(`\A[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?:=|:[ \t])`)
@@ -32,14 +32,14 @@ const (
 type dotEnv struct {
 	environ map[string]string
 
-	order  []string // the variables, as they come in the file, each as often as it is set
-	lines  []int    // where those are
+	order  []string // the variables in the order of the file; one that is set twice is here twice
+	lines  []int    // the lines of order
 	values map[string]string
-	faults map[string]string // what is wrong with a value, and in which line; it has none then
+	faults map[string]string // what is wrong with a value, with its line; the variable is not in values
 }
 
-// readDotEnv reads a .env file. A line that is no assignment is reported by its number, else
-// faultyLine is 0. A fault in a value is kept with its variable: most of them are other people's.
+// readDotEnv reads a .env file. faultyLine is the first line that is no assignment, or 0. A fault in a
+// value is kept with its variable, because most variables belong to other programs.
 func readDotEnv(text string, environ map[string]string) (file *dotEnv, faultyLine int) {
 	file = &dotEnv{environ: environ, values: map[string]string{}, faults: map[string]string{}}
 	rest := text
@@ -64,7 +64,7 @@ func readDotEnv(text string, environ map[string]string) (file *dotEnv, faultyLin
 	}
 }
 
-// assign reads a value, and returns what is behind its line.
+// assign reads a value, and returns the text after its line.
 func (f *dotEnv) assign(name, text string, line int) (rest string, ok bool) {
 	value, fault := "", ""
 	quoted := strings.TrimLeft(text, " \t")
@@ -104,7 +104,7 @@ func (f *dotEnv) assign(name, text string, line int) (rest string, ok bool) {
 	return rest[len(end):], true
 }
 
-// expand puts values in place of their names, and characters in place of their escapes.
+// expand replaces the names of variables by their values, and escapes by their characters.
 func (f *dotEnv) expand(variable, text string, quoted bool) (value, fault string) {
 	var b strings.Builder
 	for i := 0; i < len(text); {
@@ -149,8 +149,8 @@ func (f *dotEnv) lookup(name string) (value, fault string) {
 	return value, f.faults[name]
 }
 
-// undefined says that a name has no value. Where it may be a part of a password with a $ in it, it
-// is not shown.
+// undefined says that a name has no value. It does not show a name that may be a part of a password
+// with a $ in it.
 func undefined(variable, text, name string, braces bool) string {
 	key, ours := keyOf(variable)
 	if braces || ours && !isSecret(key) && !strings.Contains(text, "@") {
