@@ -118,16 +118,23 @@ func NewDecision(granted int64, statuses ...Status) (d Decision) {
 	return d
 }
 
-// Statuses returns where each of the limits stands, in the limiter's order; nothing if no
-// store was asked. The caller must not change it.
-func (d Decision) Statuses() []Status {
+// Statuses returns where each of the limits stands, in the order of the limiter's limits, or nil if no
+// store was asked. The slice is the caller's own.
+func (d Decision) Statuses() []Status { return d.AppendStatuses(nil) }
+
+// AppendStatuses appends what Statuses returns to a slice and returns the longer one. It allocates
+// nothing if there is room.
+func (d Decision) AppendStatuses(to []Status) []Status {
 	if d.statuses != nil {
-		return d.statuses
+		return append(to, d.statuses...)
 	}
 	if d.Limit == (Limit{}) {
-		return nil
+		return to
 	}
-	return []Status{{Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining, RetryAfter: d.RetryAfter, ReplenishAfter: d.ReplenishAfter, Receipt: d.receipt}}
+	return append(to, Status{
+		Limit: d.Limit, Granted: d.Granted, Remaining: d.Remaining,
+		RetryAfter: d.RetryAfter, ReplenishAfter: d.ReplenishAfter, Receipt: d.receipt,
+	})
 }
 
 // decide makes d, which is zero, the Decision of a limiter that has this limit only.

@@ -224,7 +224,7 @@ func (s *Store) peek(ctx context.Context, shard *shard, p *pool, req slidingwind
 	if left == 0 || p.renewing || p.renewals != before || len(d.Statuses()) != len(p.limits) {
 		return d, nil
 	}
-	statuses := slices.Clone(d.Statuses())
+	statuses := d.Statuses()
 	for i := range statuses {
 		statuses[i].Remaining = min(statuses[i].Limit.Max, statuses[i].Remaining+left)
 		if req.CostOf(i) <= statuses[i].Remaining {

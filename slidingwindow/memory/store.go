@@ -125,7 +125,8 @@ func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 	shard := s.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	for i, status := range d.Statuses() {
+	var room [4]slidingwindow.Status // so many limits need no allocation
+	for i, status := range d.AppendStatuses(room[:0]) {
 		var anew int64
 		if units != nil {
 			anew = units[i]
