@@ -32,7 +32,7 @@ import (
 //
 // # What a decorator keeps
 //
-// A decorator passes each Request on as it is, and returns the Decision with its Reason, its Store,
+// A decorator passes each Request on as it is, unless to change it is its purpose, and returns the Decision with its Reason, its Store,
 // its Delay and the Receipt of each Status. [NewDecision] sets the Receipts only, so copy the other
 // fields if you make a Decision of changed statuses. It returns errors so that they still match.
 //
