@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // A worker is this test program run again, as a process of its own, with its task in
@@ -206,7 +206,7 @@ func TestPromise1_NoWindowOfManyProcessesHoldsMoreThanMax(t *testing.T) {
 			require.Positive(t, sum.Refused, "the limit was reached")
 			for _, key := range keys {
 				hits := readLog(t, client, prefix+":{"+key+"}:witness")
-				storetest.CheckWindows(t, hits, limit)
+				naive.CheckWindows(t, hits, limit)
 				var units int64
 				for _, h := range hits {
 					units += h.Units
@@ -219,11 +219,11 @@ func TestPromise1_NoWindowOfManyProcessesHoldsMoreThanMax(t *testing.T) {
 }
 
 // readLog reads a log as decide.lua describes it.
-func readLog(t *testing.T, client rueidis.Client, key string) []storetest.Hit {
+func readLog(t *testing.T, client rueidis.Client, key string) []naive.Hit {
 	t.Helper()
 	entries, err := client.Do(t.Context(), client.B().Zrange().Key(key).Min("0").Max("-1").Withscores().Build()).AsZScores()
 	require.NoError(t, err)
-	hits := make([]storetest.Hit, 0, len(entries))
+	hits := make([]naive.Hit, 0, len(entries))
 	for _, entry := range entries {
 		if entry.Score < 0 {
 			continue // the header
@@ -233,7 +233,7 @@ func readLog(t *testing.T, client rueidis.Client, key string) []storetest.Hit {
 			units, err = strconv.ParseInt(text, 10, 64)
 			require.NoError(t, err)
 		}
-		hits = append(hits, storetest.Hit{At: time.Duration(entry.Score) * time.Microsecond, Units: units})
+		hits = append(hits, naive.Hit{At: time.Duration(entry.Score) * time.Microsecond, Units: units})
 	}
 	return hits
 }

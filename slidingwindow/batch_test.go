@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
@@ -23,7 +24,7 @@ import (
 func TestBatchDecidesAsItsCallsOneByOneWould(t *testing.T) {
 	h, _ := redisHarness(t, redistest.Client(t))
 	store := h.Store.(*slidingwindow.RedisStore)
-	model := storetest.NewModel(storetest.Epoch, false, time.Microsecond)
+	model := &naive.Model{Now: storetest.Epoch, Tick: time.Microsecond}
 	run := 0
 	type taken struct {
 		key       string
@@ -61,7 +62,7 @@ func TestBatchDecidesAsItsCallsOneByOneWould(t *testing.T) {
 			for i, req := range requests {
 				require.NoError(rt, errs[i])
 				want := model.Take(req)
-				require.Equal(rt, storetest.WithoutReceipts(want), storetest.WithoutReceipts(got[i]), "call %d", i)
+				require.Equal(rt, naive.WithoutReceipts(want), naive.WithoutReceipts(got[i]), "call %d", i)
 				all = append(all, taken{req.Key, want, got[i]})
 			}
 			if len(all) > 0 && rapid.Bool().Draw(rt, "refund") {

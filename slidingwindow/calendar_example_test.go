@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	_ "time/tzdata" // for containers without a time zone database
 
@@ -56,7 +55,7 @@ func (c *calendar) Take(ctx context.Context, req slidingwindow.Request) (sliding
 	if err != nil {
 		return d, err
 	}
-	statuses := slices.Clone(d.Statuses())
+	statuses := d.Statuses()
 	for i := range statuses {
 		s := &statuses[i]
 		end, ok := c.end(s.Limit.Name)

@@ -13,13 +13,13 @@ import (
 // that is not named costs 0.
 type Cost map[string]int64
 
-// AllowCost takes a cost of its own from each limit, all of it or nothing: of an LLM gateway, 1
-// of "requests" and 1,200 of "tokens". A limit with a cost of 0 refuses nothing; its status
-// is told all the same. What was taken of each is Status.Granted of [Decision.Statuses].
+// AllowCost takes a different cost from each limit, or nothing. An LLM gateway takes 1 of "requests" and
+// 1,200 of "tokens". A limit with a cost of 0 refuses nothing, but the Decision has its status. What was
+// taken from each limit is Status.Granted of [Decision.Statuses].
 //
-// A negative cost, the name of no limit, and a cost of nothing at all give [ErrInvalidCost]; a
-// cost above the limit's Max gives [ErrCostExceedsLimit], as in AllowN: see [Limiter.Clamp] for
-// estimates. Nothing is then taken. The other errors are those of AllowN.
+// A negative cost, a name that no limit has, and a cost of nothing at all are [ErrInvalidCost]. A cost
+// above the Max of its limit is [ErrCostExceedsLimit], as in AllowN: for estimates see [Limiter.Clamp].
+// Nothing is taken then. The other errors are those of AllowN.
 func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decision, error) {
 	if l.store == nil {
 		return Decision{}, errNotMade
@@ -44,11 +44,11 @@ func (l *Limiter) AllowCost(ctx context.Context, key string, cost Cost) (Decisio
 	return l.take(ctx, req)
 }
 
-// Clamp returns a copy of cost in which no limit's units are above its Max. Use it for an
-// estimate, which may be far too high: a call that asks for more than Max can never be allowed.
-// Clamped it is allowed when nothing else is in the window, and [Limiter.Settle] then counts what
-// was really used. All else is as in cost: a mistake in it is an error of AllowCost, and a limit
-// whose Max is 0 still refuses.
+// Clamp returns a copy of cost in which no limit's units are above its Max. Use it for an estimate that
+// may be far too high: a call that asks for more than Max can never be allowed. A clamped one is allowed
+// when nothing else is in the window, and [Limiter.Settle] then counts what was really used. Clamp
+// changes nothing else: AllowCost still finds a mistake in cost, and a limit whose Max is 0 still
+// refuses.
 func (l *Limiter) Clamp(cost Cost) Cost {
 	clamped := maps.Clone(cost)
 	for i := range l.limits {

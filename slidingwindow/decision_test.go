@@ -33,3 +33,29 @@ func TestBindingLimit(t *testing.T) {
 	}
 	assert.Equal(t, slidingwindow.Decision{}, slidingwindow.NewDecision(1))
 }
+
+// Copies of a Decision share nothing that a caller can change.
+func TestStatusesAreTheCallersOwn(t *testing.T) {
+	t.Parallel()
+	minute, hour := slidingwindow.Status{Limit: slidingwindow.PerMinute(5), Remaining: 3}, slidingwindow.Status{Limit: slidingwindow.PerHour(9), Remaining: 8}
+	for _, statuses := range [][]slidingwindow.Status{{minute}, {minute, hour}} {
+		d := slidingwindow.NewDecision(2, statuses...)
+		want := d.Statuses()
+		for _, changed := range [][]slidingwindow.Status{d.Statuses(), d.AppendStatuses(nil)} {
+			changed[0].Granted = 100
+			changed[0].Receipt = 7
+			_ = append(changed, hour)
+			assert.Equal(t, want, d.Statuses())
+		}
+		assert.Equal(t, append([]slidingwindow.Status{hour}, want...), d.AppendStatuses([]slidingwindow.Status{hour}))
+	}
+	assert.Nil(t, slidingwindow.Decision{}.Statuses())
+}
+
+func TestAppendStatusesAllocatesNothingIfThereIsRoom(t *testing.T) {
+	two := slidingwindow.NewDecision(1, slidingwindow.Status{Limit: slidingwindow.PerMinute(5)}, slidingwindow.Status{Limit: slidingwindow.PerHour(9)})
+	for _, d := range []slidingwindow.Decision{two, slidingwindow.NewDecision(1, two.Statuses()[0])} {
+		var room [2]slidingwindow.Status
+		assert.Zero(t, testing.AllocsPerRun(100, func() { _ = d.AppendStatuses(room[:0]) }))
+	}
+}

@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // fixedStore decides always the same.
@@ -279,7 +279,7 @@ func TestTextsHoldAllOfAnyDecision(t *testing.T) {
 		}
 		d := decided(rt, rapid.StringN(1, 200, -1).Draw(rt, "key"), rapid.String().Draw(rt, "store"), time.Duration(rapid.Int64().Draw(rt, "delay")), statuses...)
 		d.Allowed, d.Reason = rapid.Bool().Draw(rt, "allowed"), slidingwindow.Reason(rapid.String().Draw(rt, "reason"))
-		require.Equal(rt, d, storetest.ThroughText(rt, d))
+		require.Equal(rt, d, naive.ThroughText(rt, d))
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/internal/subprocess"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
@@ -199,5 +200,5 @@ func TestDecisionOfAnotherProcessesMemory(t *testing.T) {
 	peeked, err := l.Peek(t.Context(), e.Key)
 	require.NoError(t, err)
 	assert.EqualValues(t, 6, peeked.Remaining)
-	require.NoError(t, l.Settle(t.Context(), e.Key, storetest.ThroughText(t, mine), slidingwindow.Cost{limit.Name: 1}), "this memory's own")
+	require.NoError(t, l.Settle(t.Context(), e.Key, naive.ThroughText(t, mine), slidingwindow.Cost{limit.Name: 1}), "this memory's own")
 }

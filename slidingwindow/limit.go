@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	// The largest Integer that a structured HTTP field can carry (RFC 9651,
-	// section 3.3.1), so that headers never need to round a Max. It is also exact
-	// in the doubles that Lua and sorted-set scores are made of.
+	// The largest Integer of a structured HTTP field (RFC 9651, section 3.3.1), so that no header has to
+	// round a Max. Lua numbers and the scores of sorted sets, which are doubles, hold it exactly.
 	maxUnits = 999_999_999_999_999
 
 	minWindow = time.Millisecond
@@ -19,8 +18,7 @@ const (
 
 	maxNameBytes = 64
 
-	// What the header of a log and each entry take in Redis 7 at most, as
-	// TestLogBytes measures it.
+	// The most that the header of a log and each entry take in Redis 7. TestLogBytes measures it.
 	logBytes   = 512
 	entryBytes = 160
 )
@@ -29,36 +27,36 @@ const (
 //
 // The zero value is not valid; [New] and [Limit.Validate] say why.
 type Limit struct {
-	// Name identifies the limit in Redis keys, in HTTP headers and in errors: 1
-	// to 64 bytes of printable ASCII. The log of a key belongs to the name, so a
-	// named limit keeps its log when Max or Window change, and two limiters that
-	// share a store, a prefix and a name share their quota. Limiters with different
-	// Windows can use one log, as during a deployment or with plans: each counts by its
-	// own. The log keeps hits for the longest Window with which a call was allowed in the
-	// last such Window. Defaults to Max and Window in the form "100-per-15m".
+	// Name identifies the limit in Redis keys, in HTTP headers and in errors: 1 to 64 bytes of printable
+	// ASCII. Each key has one log for a name. So a limit with a Name keeps its log when Max or Window
+	// change, and limiters over one store that use the same name share their quota. Defaults to Max and
+	// Window in the form "100-per-15m".
+	//
+	// Limits of one name may have different Windows, as during a deployment or with plans. Each counts by
+	// its own Window. The log keeps hits for the longest Window with which a call was allowed in the last
+	// such Window.
 	Name string
 
 	// Max is how many units are allowed in any Window: 0 to 999,999,999,999,999.
-	// 0 refuses every call. A store keeps one entry for each allowed call of the
-	// last Window, so a log holds at most Max of them: with a large Max see Resolution
-	// and [Limit.LogBytes].
+	// 0 refuses every call. A store keeps one entry for each allowed call of the last Window, so a log
+	// has at most Max entries. For a large Max see Resolution and [Limit.LogBytes].
 	Max int64
 
 	// Window is how long a unit counts after it was allowed: 1ms to 87600h (ten
 	// years), in whole microseconds.
 	Window time.Duration
 
-	// Resolution is for a large Max: the calls of one Resolution share an entry of the log, which
-	// then has no more than Window / Resolution + 1 of them, whatever Max is. Their units
-	// count until the end of that Resolution and a Window more, so no Window ever
-	// holds more than Max, and a call may be refused early by less than a Resolution.
-	// RetryAfter, ReplenishAfter and the places of Reserve are exact in that log.
-	// It is 0, or 1ms to Window, in whole microseconds, and Window a multiple of it; with up to
-	// 120 of them to a Window a log takes the fewest bytes. Limiters of one Name may have different
-	// ones. Defaults to 0: each call has an entry of its own.
+	// Resolution makes the log small if Max is large. All calls of one Resolution share an entry, so a log
+	// has at most Window / Resolution + 1 entries. Units count until one Window after the end of their
+	// Resolution. So no Window ever holds more than Max, and a unit comes back late by less than one
+	// Resolution. RetryAfter, ReplenishAfter and the places of Reserve are exact for that log.
 	//
-	// Refund or settle a Decision on such a limit once: a second time, which does nothing
-	// else, takes the units of other calls in the entry.
+	// It is 0, or 1ms to Window in whole microseconds, and Window is a multiple of it. A log takes the
+	// fewest bytes if a Window has at most 120 of them. Limits of one name may differ in it. Defaults to
+	// 0: each call has an entry of its own.
+	//
+	// Refund or settle a Decision on such a limit only once. A second time can take the units of other
+	// calls that share the entry.
 	Resolution time.Duration
 }
 
@@ -78,9 +76,9 @@ func per(max int64, window time.Duration) Limit {
 	return Limit{Max: max, Window: window}.withDefaults()
 }
 
-// Validate reports every field that is out of range, as a [*LimitError] each,
-// joined by [errors.Join]; all of them match [ErrInvalidLimit]. It returns nil for
-// a Limit that [New] takes. An empty Name is valid: it stands for the default.
+// Validate returns a [*LimitError] for each field that is out of range, joined by [errors.Join], or nil
+// if [New] takes the Limit. Each of them matches [ErrInvalidLimit]. An empty Name is valid: it stands
+// for the default.
 func (l Limit) Validate() error {
 	var errs []error
 	name := l.withDefaults().Name
@@ -114,10 +112,10 @@ func (l Limit) Validate() error {
 	return errors.Join(errs...)
 }
 
-// LogBytes returns how many bytes of Redis the log of one key can take at most, besides its
-// name. 10 million calls a day can take 1.6 GB without a Resolution, and 16 KB with one of 15
-// minutes. It counts entries of allowed calls only: places of [Limiter.Reserve] ahead of the
-// clock, units taken ahead, and what [Limiter.Charge] counts above Max come on top.
+// LogBytes returns how many bytes the log of one key can take in Redis, without its name. 10 million
+// calls a day can take 1.6 GB without a Resolution, and 16 KB with one of 15 minutes. It counts the
+// entries of allowed calls only. Places of [Limiter.Reserve] ahead of the clock, units taken ahead, and
+// what [Limiter.Charge] counts above Max are not in it.
 func (l Limit) LogBytes() int64 {
 	entries := l.Max
 	if l.Resolution > 0 {

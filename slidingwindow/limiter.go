@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// Limiter applies one or more limits to keys. Each call of a method is one call of the
-// store's, and mostly one round trip to Redis: one more if Redis does not know the script yet or
-// a Cluster has moved the key, or to give a place in line back, and none for a refusal that
-// [RedisStore] knows to stand. All methods are safe for concurrent use.
+// Limiter applies one or more limits to keys. Make it with [New]. Its methods are safe for concurrent
+// use.
+//
+// Each call of a method is one call of the store, and usually one round trip to Redis. It is one more if
+// Redis does not know the script yet, if a Cluster has moved the key, or if a place in line is given
+// back. It is none for a refusal of which [RedisStore] knows that it still stands.
 type Limiter struct {
 	store  Store
 	limits []Limit
@@ -24,15 +26,15 @@ type Limiter struct {
 
 var errNotMade = fmt.Errorf("%w: the Limiter was not made with New", ErrInvalidConfig)
 
-// New returns a Limiter of one or more limits over a store. Several limits ("10 a
-// second and 1000 an hour") are decided together: a call is allowed if all of them
-// allow it, and a refusal by one takes nothing from the others.
+// New returns a Limiter of one or more limits over a store. It decides several limits ("10 a second and
+// 1000 an hour") together: a call is allowed if all of them allow it, and a refusal by one takes nothing
+// from the others.
 //
-// The error names every limit that is out of range or shares its name with another
-// and matches [ErrInvalidLimit]; a nil store matches [ErrInvalidConfig].
+// Limiters over one store share the counts of limits that have the same name, even if that is the
+// default name. Give a Name to limits that must count apart.
 //
-// Two limiters over one store share the counts of limits that have the same name, also of a
-// name given by default: name the limits that must count apart.
+// The error names every limit that is out of range or that has the name of another one. It matches
+// [ErrInvalidLimit]. For a nil store it matches [ErrInvalidConfig].
 func New(store Store, limits ...Limit) (*Limiter, error) {
 	if isNil(store) {
 		return nil, fmt.Errorf("%w: store is nil; make one with NewRedisStore or memory.New", ErrInvalidConfig)
@@ -44,10 +46,10 @@ func New(store Store, limits ...Limit) (*Limiter, error) {
 	return &Limiter{store: store, limits: named, mode: new(atomic.Uint32)}, nil
 }
 
-// WithLimits returns a Limiter of other limits over the same store, for limits that are known
-// only at run time, such as those of a customer's plan. The two share their [Mode]: SetMode of
-// either works on both. Its errors are those of [New]. It is cheap, but not free: keep what it
-// returns for the limits that recur.
+// WithLimits returns a Limiter of other limits over the same store. It is for limits that are known only
+// at run time, such as those of a customer's plan. The two share their [Mode]: SetMode of either changes
+// both. Its errors are those of [New]. It costs a few allocations, so keep the Limiter if the limits
+// recur.
 func (l *Limiter) WithLimits(limits ...Limit) (*Limiter, error) {
 	if l.store == nil {
 		return nil, errNotMade
@@ -119,15 +121,14 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 	return l.AllowN(ctx, key, 1)
 }
 
-// AllowN asks for n units for key and takes all of them, or none: the answer is
-// Decision.Allowed. n is 1 or more ([ErrInvalidCost]) and at most the Max of every
-// limit ([ErrCostExceedsLimit]; a limit whose Max is 0 refuses instead). The key may
-// hold any bytes and must not be empty ([ErrInvalidKey]); one of more than 128 bytes
-// is replaced by its SHA-512 hash.
+// AllowN takes n units for key, or nothing. Decision.Allowed tells which.
 //
-// A store that cannot decide gives [ErrStoreUnavailable] or [ErrForeignData]. When
-// ctx ends first, the error is that of ctx, and whether the units were taken is then
-// not known.
+// n is 1 or more ([ErrInvalidCost]) and at most the Max of every limit ([ErrCostExceedsLimit]). A limit
+// whose Max is 0 refuses instead. The key is not empty ([ErrInvalidKey]) and may have any bytes. A key of
+// more than 128 bytes is replaced by its SHA-512 hash.
+//
+// If the store cannot decide, the error is [ErrStoreUnavailable] or [ErrForeignData]. If ctx ends first,
+// the error is that of ctx, and the units may have been taken or not.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, err error) {
 	if err := l.checkUnits(n); err != nil {
 		return d, err
@@ -136,13 +137,13 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, 
 	return d, err
 }
 
-// AllowAtMost asks for n units for key and takes as many of them as every limit has left, the
-// same number of each: Decision.Granted, 1 to n. It is refused if that is none, and RetryAfter is
-// then that of one unit. n is 1 or more ([ErrInvalidCost]) and may be above a Max; no call takes
-// more than 4,294,967,295. Its other errors are those of AllowN.
+// AllowAtMost takes as many of n units for key as every limit has left, the same number from each:
+// Decision.Granted, 1 to n. If that is none, the call is refused, and RetryAfter is that of one unit. n
+// is 1 or more ([ErrInvalidCost]) and may be above a Max. No call takes more than 4,294,967,295. Its
+// other errors are those of AllowN.
 //
-// All n may be used, although they were not taken, if the Reason is [ReasonOff],
-// [ReasonShadow] or [ReasonFailOpen].
+// With [ReasonOff], [ReasonShadow] and [ReasonFailOpen] the caller may use all n, although they were not
+// taken.
 func (l *Limiter) AllowAtMost(ctx context.Context, key string, n int64) (Decision, error) {
 	if n < 1 {
 		return Decision{}, tooFew(n)
@@ -155,10 +156,9 @@ func (l *Limiter) Peek(ctx context.Context, key string) (Decision, error) {
 	return l.PeekN(ctx, key, 1)
 }
 
-// PeekN tells what AllowN would answer: whether n units would fit now, and when. It takes
-// nothing. Its errors are those of
-// AllowN. Because it changes nothing, a Redis client that cannot reach its server asks
-// again until the store's timeout, where AllowN fails at once.
+// PeekN tells what AllowN would answer: whether n units fit now, and if not, when they will. It takes
+// nothing. Its errors are those of AllowN. While Redis cannot be reached, PeekN tries again until the
+// store's timeout. AllowN does not, because its units could be counted twice.
 func (l *Limiter) PeekN(ctx context.Context, key string, n int64) (Decision, error) {
 	if err := l.checkUnits(n); err != nil {
 		return Decision{}, err
@@ -190,9 +190,9 @@ func tooFew(n int64) error {
 	return fmt.Errorf("%w: %d; allowed: 1 or more units (Peek asks without taking any)", ErrInvalidCost, n)
 }
 
-// Reset forgets what key has used of this limiter's limits: its next calls have the
-// full Max again, in every process that shares the store. Its errors are
-// [ErrInvalidKey], [ErrStoreUnavailable] and that of ctx.
+// Reset forgets what key has used of the limits of this limiter. Its next calls have the full Max again,
+// in every process that shares the store. Its errors are [ErrInvalidKey], [ErrStoreUnavailable] and
+// that of ctx.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if key == "" {
 		return errEmptyKey
@@ -208,8 +208,8 @@ func (l *Limiter) take(ctx context.Context, req Request) (d Decision, err error)
 	return d, err
 }
 
-// takeInto sets d, which is zero, unless there is an error. It returns no Decision because to
-// copy one costs as much as to find a key in memory.
+// takeInto sets d, which must be zero, unless it returns an error. It does not return the Decision, as
+// copying one takes as long as finding a key in memory.
 func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error {
 	if req.Key == "" {
 		return errEmptyKey

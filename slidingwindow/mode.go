@@ -10,15 +10,13 @@ const (
 	// ModeEnforce refuses calls that do not fit. A new Limiter has this mode.
 	ModeEnforce Mode = iota
 
-	// ModeShadow refuses no call: it shows what a new limit would do before it does it. The
-	// store is asked and counts as ever. A call that it refuses is allowed all the same, with
-	// [ReasonShadow]: it took nothing, and its RetryAfter tells how long it would have had to
-	// wait. Errors are not hidden.
+	// ModeShadow refuses no call: it shows what a new limit would do. The store decides and counts as in
+	// ModeEnforce. A call that the store refuses is allowed with [ReasonShadow]. It took nothing, and its
+	// RetryAfter tells how long it would have had to wait. Errors are returned as in ModeEnforce.
 	ModeShadow
 
-	// ModeOff allows every valid call without asking the store, and counts nothing: the way
-	// out when a limit turns out to do harm. Decisions have [ReasonOff] and no Statuses.
-	// Refund, Settle and Reset work as ever.
+	// ModeOff allows every valid call without asking the store, and counts nothing. Use it when a limit
+	// does harm. Decisions have [ReasonOff] and no Statuses. Refund, Settle and Reset still work.
 	ModeOff
 )
 
@@ -53,9 +51,8 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%w: mode is %s; allowed: enforce, shadow, off", ErrInvalidConfig, quoteShort(string(text)))
 }
 
-// SetMode changes what the limiter does, at once and in this process only, and what the
-// limiters do that [Limiter.WithLimits] made of it. A value that is no Mode stands for
-// [ModeEnforce].
+// SetMode sets the mode of the limiter, and of those that share it through [Limiter.WithLimits], at once
+// and in this process only. A value that is no Mode stands for [ModeEnforce].
 func (l *Limiter) SetMode(mode Mode) {
 	if l.mode == nil {
 		return // not made with New: no call of it is decided
@@ -66,7 +63,7 @@ func (l *Limiter) SetMode(mode Mode) {
 	l.mode.Store(uint32(mode))
 }
 
-// Mode returns what the limiter does now.
+// Mode returns the mode of the limiter.
 func (l *Limiter) Mode() Mode {
 	if l.mode == nil {
 		return ModeEnforce

@@ -10,11 +10,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // TestPromise5_RefundedCallsLeaveNothing makes and refunds calls without end: the log must
@@ -188,7 +188,7 @@ func TestDecisionOfAnotherStoreIsATypedError(t *testing.T) {
 			if to == from {
 				continue
 			}
-			for _, d := range []slidingwindow.Decision{d, storetest.ThroughText(t, d)} {
+			for _, d := range []slidingwindow.Decision{d, naive.ThroughText(t, d)} {
 				err := to.Refund(t.Context(), "k", d)
 				require.ErrorIs(t, err, slidingwindow.ErrForeignDecision)
 				require.EqualError(t, err, fmt.Sprintf("slidingwindow: decision of another store: Decision.Store is %q; allowed: %q", name, other))

@@ -5,104 +5,131 @@ import (
 	"time"
 )
 
-// Store keeps the logs and decides. [RedisStore] is one, the Store
-// of package memory another; a decorator over one of them can add a failure policy, metrics or
-// the like. The [Limiter] has validated what it passes. A Store must be safe for
-// concurrent use. The slices of a Request must not be changed by anybody, even after the call: a
-// Store may still read them for a caller that left.
+// Store keeps the logs and decides. [RedisStore] is one, and the Store of package memory is another.
+// A decorator adds something to another Store, such as a failure policy (package guard), leases
+// (package lease) or metrics. Package storetest tests that a Store keeps this contract, and its
+// example is a complete Store.
+//
+// # What a Store is given
+//
+// The [Limiter] checks what it passes: see the fields of [Request]. Methods are called from many
+// goroutines at the same time. Nobody may change a slice of a Request, neither during the call nor
+// later, because a Store may go on reading it after its caller has left.
+//
+// # Errors
+//
+// A refusal is not an error. An error means that the Store made no decision. It matches one of these,
+// by [errors.Is]:
+//
+//   - the error of ctx, if ctx ended first: return [ContextEnded]
+//   - [ErrStoreUnavailable], if the Store cannot decide any call now
+//   - [ErrStoreUnavailable] and [ErrCallRejected], if it cannot decide this call, but can decide others
+//   - [ErrForeignData], if what is stored for this key is not a log
+//   - [ErrForeignDecision], from Settle only
+//   - [errors.ErrUnsupported], if the Store cannot do what a field of the Request asks for
+//
+// Methods that are called with a ctx that has ended do nothing and return ContextEnded.
+//
+// # What a decorator keeps
+//
+// A decorator passes each Request on as it is, unless to change it is its purpose, and returns the Decision with its Reason, its Store,
+// its Delay and the Receipt of each Status. [NewDecision] sets the Receipts only, so copy the other
+// fields if you make a Decision of changed statuses. It returns errors so that they still match.
+//
+// A decorator of a [Parted] or a [LimitChecker] must have the methods of these interfaces too. It gets
+// them if it embeds the concrete type. If it embeds the interface Store, it must declare them.
 type Store interface {
-	// Take decides a Request atomically: it takes the cost from the logs of all
-	// limits, or, when one of them refuses, changes nothing. With Request.Peek it
-	// never changes anything. It decides on the store's own clock and makes its
-	// Decision with [NewDecision]. If it took units, it sets Decision.Store to its name: no
-	// other store has that, unless it can settle what this one took. A refusal is not an
-	// error. A Store that cannot do what a field of the Request asks for returns an error
-	// that matches [errors.ErrUnsupported]. A decorator keeps the Store and the Receipts.
+	// Take decides a Request atomically: either it takes the cost of every limit, or it changes nothing
+	// because one of them refuses. With Request.Peek it never changes anything. It decides on the
+	// Store's own clock, and makes its Decision with [NewDecision].
 	//
-	// With Request.Wait it must not leave units behind that its caller does not hear of: once it
-	// has begun to decide, it gives its Decision although ctx ends. Its own timeout bounds that.
+	// If Take took units, it sets Decision.Store to the name of the Store, and a Receipt in the Status of
+	// each limit from which it took some. Two Stores have the same name only if each can settle what
+	// the other took.
+	//
+	// With Request.Wait, Take must not leave units behind of which its caller does not hear. Once it has
+	// begun to decide it returns its Decision even if ctx ends. A timeout of its own bounds that.
 	Take(ctx context.Context, req Request) (Decision, error)
 
-	// Settle replaces what a call of the key took: of the i-th limit of d.Statuses the units[i]
-	// take the place of its Granted, at the same time; nil gives all back. They may be more than
-	// Max. It does nothing to a limit without a Receipt, or with as many units as before, nor where
-	// the call's units are no longer there, because they were settled before, have left the
-	// window, or were reset; but with a Limit.Resolution a second time may take the units of other
-	// calls. A decorator may settle again what was settled, with a Decision whose Granted is what
-	// the call has since.
+	// Settle replaces what a call took from the key. For the i-th limit of d.Statuses, units[i] replace
+	// its Granted, at the same time in the log. A nil units gives all back. The units may pass Max.
 	//
-	// d may come from another process, by [Decision.MarshalText]. If it took units and its
-	// Store is not the name of this store, the error is [ErrForeignDecision], and nothing is
-	// changed. A place ahead of the clock (d.Delay) must not be settled twice by one call of
-	// Settle: it may be another's by then.
+	// Settle changes nothing for a limit whose Receipt is 0, or whose units stay the same. Nor does it if
+	// the units of the call are gone: they were settled before, have left the window, or were reset. So
+	// a second Settle is safe, except for a limit with a Resolution, where it may take units of other
+	// calls, and for a place ahead of the clock (d.Delay), which may be another call's by then.
+	// A decorator may settle a call again with a Decision whose Granted is what the log now has of it.
+	//
+	// d may come from another process, through [Decision.MarshalText]. If it took units and d.Store is
+	// not the name of this Store, Settle changes nothing and returns [ErrForeignDecision].
 	Settle(ctx context.Context, key string, d Decision, units []int64) error
 
-	// Reset forgets what the key has used of the limits, for every process that
-	// shares the store. To reset an unknown key is not an error.
+	// Reset forgets what the key has used of the limits, for every process that shares the Store. A key
+	// that is not known is no error.
 	Reset(ctx context.Context, key string, limits []Limit) error
 }
 
-// Parted is a [Store] of parts that fail separately, such as the nodes of a Cluster. What
-// guards a store judges each part by its own calls; see package guard. A store that
-// embeds a Parted one is Parted, too.
+// Parted is a [Store] with parts that fail separately, such as the nodes of a Cluster. Package guard
+// judges each part by its own calls.
 type Parted interface {
-	// Part names the part that decides calls of the key, "" if that is not known or there is
-	// only one. It is asked with each call, so it must not wait for anything. The name is
-	// logged. It should outlive an outage: one that ends under another name is found out
-	// late.
+	// Part returns the name of the part that decides calls of the key. It returns "" if there is only one
+	// part, or if the part is not known. It is called for every call, so it must not wait for anything.
+	// The name is logged. A part should keep its name during an outage, or the end of the outage is
+	// noticed late.
 	Part(key string) string
 }
 
-// LimitChecker is a [Store] that not every limit can be used with. [New] returns its error.
+// LimitChecker is a [Store] that some limits cannot be used with.
 type LimitChecker interface {
-	// CheckLimits says why these valid limits cannot be used with the store, if so.
+	// CheckLimits returns an error if the limits, which are valid, cannot be used with the Store. [New]
+	// and [Limiter.WithLimits] return it.
 	CheckLimits(limits []Limit) error
 }
 
-// Request is one question to a [Store].
+// Request is one question to a [Store]. Its slices are shared: nobody may change them.
 type Request struct {
-	// Key is whom to limit: 1 to 135 bytes, any of them. Longer keys of callers
-	// were replaced by a hash.
+	// Key is whom to limit: 1 to 135 bytes with any values. A [Limiter] has replaced a longer key by its
+	// hash.
 	Key string
 
-	// Limits has one or more valid limits with names that differ.
+	// Limits has one or more valid limits. Their names differ.
 	Limits []Limit
 
-	// Cost is how many units to take of each limit: 1 or more. A Limiter asks for no more than the Max of
-	// any limit, unless that is 0; another caller of the Store may ask for more. A limit refuses a Cost above its Max,
-	// with its Window as RetryAfter.
+	// Cost is how many units to take from each limit: 1 or more. A limit refuses a Cost above its Max,
+	// with its Window as RetryAfter. A Limiter asks for that only if Max is 0.
 	Cost int64
 
-	// Costs is nil, or how many units to take of each of the Limits, in their order and in place
-	// of Cost: 0 or more. A limit with a cost of 0 refuses nothing and gets no entry in its log.
+	// Costs is nil, or how many units to take from each of the Limits, in their order: 0 or more. It
+	// then replaces Cost. A limit with a cost of 0 refuses nothing and logs nothing.
 	Costs []int64
 
-	// Peek asks what Take would answer without taking anything. Granted is then 0,
-	// and Remaining does not count the Cost.
+	// Peek asks for the answer without taking anything. Granted is then 0, and Remaining does not
+	// subtract the Cost.
 	Peek bool
 
-	// AtMost takes as many units of the Cost, at most 4,294,967,295, as every limit has left, the same number of each. The
-	// call is refused if that is none, with the RetryAfter of one unit. It is not set together
-	// with Costs or Peek.
+	// AtMost takes as many units as every limit has left, at most Cost, and the same number from each.
+	// If that is none, the call is refused, with the RetryAfter of one unit. Cost is then at most
+	// 4,294,967,295. AtMost is never set together with Costs or Peek.
 	AtMost bool
 
-	// Wait takes the units for the earliest time at which they fit into every limit, and that is
-	// not before that of any unit that a limit counts: nobody overtakes. Decision.Delay is how far
-	// ahead that is. If it is more than MaxWait, the call is refused, and RetryAfter tells how far.
-	// The units count at once, and leave a Window after that time. Wait is not set together with Peek or
-	// AtMost.
+	// Wait takes the units for the earliest time at which they fit into every limit. That time is not
+	// before the time of any unit that one of the limits counts, so that nobody overtakes. Decision.Delay
+	// is how far ahead it is. If it is farther ahead than MaxWait, the call is refused, and RetryAfter is
+	// that distance. The units count at once, and leave one Window after their time. Wait is never set
+	// together with Peek or AtMost.
 	Wait bool
 
-	// MaxWait is 0 or more.
+	// MaxWait is the longest Delay for Wait: 0 or more.
 	MaxWait time.Duration
 
-	// Ahead takes units to be used at any time from when the caller asked until so long after it, on
-	// a clock that nobody sets. They count at once, for everybody, and leave a Window after the
-	// end of that time. Settle gives back what was not used. It is 0 or more, and not set together with Peek or Wait.
+	// Ahead takes units that the caller may use at any time until then: 0 or more after it asked, on a
+	// clock that nobody sets. The units count at once, for everybody, and leave one Window after the end
+	// of that time. Settle gives back those that were not used. Ahead is never set together with Peek or
+	// Wait.
 	Ahead time.Duration
 }
 
-// CostOf returns how many units the request asks of its i-th limit.
+// CostOf returns how many units the request asks from its i-th limit.
 func (r *Request) CostOf(i int) int64 {
 	if r.Costs != nil {
 		return r.Costs[i]

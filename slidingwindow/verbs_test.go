@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
@@ -218,7 +219,7 @@ func TestPromise1_NoWindowHoldsMoreThanMaxWithEntriesAheadOfTheClock(t *testing.
 			{name: fmt.Sprint(schedule, "a"), max: 1 + random.Int64N(6), window: 10 * time.Second},
 			{name: fmt.Sprint(schedule, "b"), max: 1 + random.Int64N(12), window: 25 * time.Second},
 		}
-		uses := make([][]storetest.Hit, len(limits))
+		uses := make([][]naive.Hit, len(limits))
 		for range 40 {
 			s.now = s.now.Add(time.Duration(random.Int64N(int64(4 * time.Second)))).Truncate(time.Microsecond)
 			kind, ahead, times := "tlwm"[random.IntN(4)], time.Duration(random.Int64N(int64(20*time.Second))).Truncate(time.Microsecond), int64(1)
@@ -235,13 +236,13 @@ func TestPromise1_NoWindowHoldsMoreThanMaxWithEntriesAheadOfTheClock(t *testing.
 					if kind == 'l' {
 						at = s.now.Add(time.Duration(random.Int64N(int64(at.Sub(s.now)) + 1)))
 					}
-					uses[i] = append(uses[i], storetest.Hit{At: at.Sub(storetest.Epoch), Units: units})
+					uses[i] = append(uses[i], naive.Hit{At: at.Sub(storetest.Epoch), Units: units})
 				}
 			}
 		}
 		for i, limit := range limits {
-			slices.SortFunc(uses[i], func(a, b storetest.Hit) int { return int(a.At - b.At) })
-			storetest.CheckWindows(t, uses[i], slidingwindow.Limit{Max: limit.max, Window: limit.window})
+			slices.SortFunc(uses[i], func(a, b naive.Hit) int { return int(a.At - b.At) })
+			naive.CheckWindows(t, uses[i], slidingwindow.Limit{Max: limit.max, Window: limit.window})
 		}
 	}
 }

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// Reserve takes n units for key for the earliest time at which they fit, which may be now:
-// Decision.Delay tells how long the caller must wait until it acts. It is one call of the
-// store, as Allow is, and does not wait itself. Callers get their places in the order in which the store
-// saw them, across processes, and nobody overtakes: an Allow is refused while others stand
-// in line for what is left. [Limiter.Refund] gives a place back that is not used.
+// Reserve takes n units for key for the earliest time at which they fit, which may be now. It does not
+// wait: Decision.Delay tells the caller how long to wait before it acts. It is one call of the store, as
+// Allow is. Callers get their places in the order in which the store saw them, across all processes.
+// Nobody overtakes: an Allow is refused while others stand in line for what is left. Give a place that
+// is not used back with [Limiter.Refund].
 //
-// The call is refused, and nothing taken, if its place would be later than maxWait or the deadline of
-// ctx; RetryAfter then tells how far ahead it was. With a maxWait of 0 it is allowed now or
-// not at all; below 0 it is [ErrInvalidWait]. Its other errors are those of AllowN. Unlike AllowN it does
-// not return at once when ctx ends while the store decides, but when the store has
-// decided, or after the store's timeout; the place is then given back.
+// If the place would be later than maxWait or than the deadline of ctx, the call is refused and takes
+// nothing. RetryAfter then tells how far ahead the place would be. A maxWait of 0 means now or not at
+// all. One below 0 is [ErrInvalidWait]. Its other errors are those of AllowN.
 //
-// While the limiter is switched off or in shadow mode, or fails open, nobody waits: Delay is 0.
+// If ctx ends while the store decides, Reserve returns when the store has decided, or after the store's
+// timeout, and gives the place back. AllowN returns at once.
+//
+// If the limiter is off or in shadow mode, or the guard fails open, nobody waits: Delay is 0.
 func (l *Limiter) Reserve(ctx context.Context, key string, n int64, maxWait time.Duration) (Decision, error) {
 	if maxWait < 0 {
 		return Decision{}, fmt.Errorf("%w: maxWait is %v; allowed: 0s or more", ErrInvalidWait, maxWait)
@@ -42,14 +43,14 @@ func (l *Limiter) Reserve(ctx context.Context, key string, n int64, maxWait time
 // Wait is shorthand for WaitN of one unit.
 func (l *Limiter) Wait(ctx context.Context, key string) error { return l.WaitN(ctx, key, 1) }
 
-// WaitN returns when n units for key are the caller's, which has then used them. It asks the store
-// once for a place in line, as Reserve does, and sleeps until then: no polling, no goroutine.
+// WaitN takes n units for key and returns when the caller may use them. It asks the store once for a
+// place in line, as Reserve does, and sleeps until then. It does not poll and starts no goroutine.
 //
-// Give ctx a deadline to bound the wait. If the caller's place would be later, the error is
-// [ErrWaitTooLong] (a [*WaitError]), at once, and nothing is taken. If ctx ends while the caller
-// waits, its place is given back, also in Redis, and the error is that of ctx. n above the Max of a limit is
-// [ErrCostExceedsLimit], and so is any n if Max is 0: no wait would ever help. The other errors are those of AllowN: in an outage
-// the failure policy of the store decides, and nobody waits for its end.
+// Give ctx a deadline to bound the wait. If the place would be later, WaitN returns [ErrWaitTooLong] (a
+// [*WaitError]) at once and takes nothing. If ctx ends during the wait, WaitN gives the place back and
+// returns the error of ctx. An n above the Max of a limit is [ErrCostExceedsLimit], even if Max is 0: no
+// wait would help. The other errors are those of AllowN. In an outage the failure policy of the store
+// decides (package guard), and nobody waits for its end.
 func (l *Limiter) WaitN(ctx context.Context, key string, n int64) error {
 	d, err := l.Reserve(ctx, key, n, math.MaxInt64)
 	switch {

@@ -66,6 +66,9 @@ func (t *told) takeBack(h http.Header) {
 	t.lines = nil
 }
 
+// usualLimits is how many limits of one limiter need no allocation.
+const usualLimits = 4
+
 // summary is what the limiters of a route have to tell together.
 type summary struct {
 	formats    Headers // of all of them, without HeadersNone
@@ -80,13 +83,14 @@ type summary struct {
 
 func summarize(turns []turn, retryAfter int64) summary {
 	s := summary{retryAfter: retryAfter, turn: -1}
+	var room [usualLimits]slidingwindow.Status
 	for i := range turns {
 		t := &turns[i]
 		s.refused = !t.decision.Allowed
 		if !t.tells {
 			continue
 		}
-		w, statuses := &t.plan.headers, t.decision.Statuses()
+		w, statuses := &t.plan.headers, t.decision.AppendStatuses(room[:0])
 		s.formats |= w.formats
 		for limit := range min(len(w.items), len(statuses)) {
 			status := &statuses[limit]
@@ -127,12 +131,13 @@ func isTighter(a, b *slidingwindow.Status) bool {
 // the form as soon as one limiter has it.
 func (s *summary) append(text []byte, lines *fieldLines, turns []turn) []byte {
 	list := s.formats & HeadersDraft11
+	var room [usualLimits]slidingwindow.Status
 	for i := range turns {
 		t := &turns[i]
 		if !t.tells || t.plan.headers.formats&HeadersDraft11 == 0 {
 			continue
 		}
-		text = t.plan.headers.appendItems(text, t.decision.Statuses(), s.retryAfter)
+		text = t.plan.headers.appendItems(text, t.decision.AppendStatuses(room[:0]), s.retryAfter)
 		lines.add(fieldLine{field: fieldRateLimit, end: len(text)})
 	}
 	for i := range turns {
@@ -140,7 +145,7 @@ func (s *summary) append(text []byte, lines *fieldLines, turns []turn) []byte {
 		if !t.tells || t.plan.headers.formats&HeadersDraft11 != list {
 			continue
 		}
-		if policy := t.plan.headers.policyNow(t.decision.Statuses()); policy != "" {
+		if policy := t.plan.headers.policyNow(t.decision.AppendStatuses(room[:0])); policy != "" {
 			lines.add(fieldLine{field: fieldPolicy, value: policy, end: len(text)})
 		}
 	}

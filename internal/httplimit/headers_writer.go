@@ -78,7 +78,8 @@ func (w *headerWriter) tells(d *slidingwindow.Decision) bool {
 	if w.formats == 0 {
 		return false
 	}
-	statuses := d.Statuses()
+	var room [usualLimits]slidingwindow.Status
+	statuses := d.AppendStatuses(room[:0])
 	for i := range min(len(w.items), len(statuses)) {
 		if w.knows(i, &statuses[i]) {
 			return true

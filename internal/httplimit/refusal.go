@@ -19,7 +19,8 @@ func RefusalText(d slidingwindow.Decision) string {
 // refusedBy returns the names of the limits that refused.
 func refusedBy(d *slidingwindow.Decision) []string {
 	var names []string
-	for _, status := range d.Statuses() {
+	var room [usualLimits]slidingwindow.Status
+	for _, status := range d.AppendStatuses(room[:0]) {
 		if status.RetryAfter > 0 {
 			names = append(names, status.Limit.Name)
 		}

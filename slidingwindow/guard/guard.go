@@ -1,7 +1,7 @@
 // Package guard says what becomes of calls while a store of package slidingwindow is
 // unavailable, and keeps an outage from costing each call the store's timeout.
 //
-// It works over any [slidingwindow.Store], by what that interface and [slidingwindow.Parted] say.
+// It works over any [slidingwindow.Store].
 package guard
 
 import (
@@ -116,9 +116,9 @@ func New(store slidingwindow.Store, config Config) (*Store, error) {
 // Policy returns what becomes of a call that the store cannot decide.
 func (g *Store) Policy() Policy { return g.config.OnFailure }
 
-// Available reports whether the whole store is asked for decisions, for metrics: no part of it is
-// in an outage. After an outage it is false until a call has had the store probed: a health
-// check that keeps calls away while it is false would do so for ever.
+// Available reports whether no part of the store is in an outage. It is for metrics. After an outage it
+// is false until a call has started a probe that succeeds. So a health check must not keep calls away
+// while it is false: it would do so for ever.
 func (g *Store) Available() bool { return g.outages.Load() == 0 }
 
 // Take implements [slidingwindow.Store].
@@ -292,7 +292,7 @@ func (g *Store) look(b *breaker, out *outage) {
 	}
 }
 
-// share is what this process asks of the fallback.
+// share returns the request for the fallback, with the share of this process of every Max.
 func (g *Store) share(req slidingwindow.Request) slidingwindow.Request {
 	if g.config.Instances == 1 {
 		return req
@@ -305,7 +305,7 @@ func (g *Store) share(req slidingwindow.Request) slidingwindow.Request {
 	return req
 }
 
-// errUnanswered is in the place of the error of a caller's context.
+// errUnanswered tells of an outage that showed only by callers whose contexts ended.
 var errUnanswered = fmt.Errorf("%w: callers waited for it for %v or more, until their contexts ended", slidingwindow.ErrStoreUnavailable, unanswered)
 
 func endedByContext(err error) bool {

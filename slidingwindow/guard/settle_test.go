@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/internal/redistest"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/guard"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // A Decision that comes as a text is settled by the store that took it, not by the one that is
@@ -34,7 +34,7 @@ func TestSettleGoesToTheStoreThatTookTheUnits(t *testing.T) {
 		d, err := l.AllowN(t.Context(), "k", 3)
 		require.NoError(t, err)
 		require.EqualValues(t, 3, d.Granted)
-		return storetest.ThroughText(t, d)
+		return naive.ThroughText(t, d)
 	}
 	byRedis := take()
 	require.Equal(t, "redis:rl", byRedis.Store)
@@ -79,7 +79,7 @@ func TestSettleOfAnotherProcessesFallbackIsATypedError(t *testing.T) {
 	taken, err := there.AllowN(t.Context(), "k", 3)
 	require.NoError(t, err)
 	require.Equal(t, slidingwindow.ReasonFallback, taken.Reason)
-	d := storetest.ThroughText(t, taken)
+	d := naive.ThroughText(t, taken)
 
 	client := redistest.Client(t)
 	redis, err := slidingwindow.NewRedisStore(client, slidingwindow.RedisConfig{Prefix: redistest.Prefix(t, client), Timeout: patience})
@@ -113,7 +113,7 @@ func TestSettleOutlivesItsContext(t *testing.T) {
 		require.NoError(t, err)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.NoError(t, l.Settle(ended, "k", storetest.ThroughText(t, d), slidingwindow.Cost{limit.Name: 2}))
+		require.NoError(t, l.Settle(ended, "k", naive.ThroughText(t, d), slidingwindow.Cost{limit.Name: 2}))
 		peeked, err := l.Peek(t.Context(), "k")
 		require.NoError(t, err)
 		assert.EqualValues(t, 7, peeked.Remaining)

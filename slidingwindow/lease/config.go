@@ -18,11 +18,11 @@ const (
 
 // Config has the settings of a [Store]. The zero value is valid.
 type Config struct {
-	// For is how long units that were taken ahead may be used: 1ms to the shortest Window of the limits.
-	// They count for so much longer than a Window: a key whose quota is used up gets at least
-	// Window / (Window + For) of it. So long may a lease outlive a Reset, too, and so old may
-	// Remaining be. 0 stands for the default. Defaults to 50ms, or a twentieth of the shortest
-	// Window, if that is less.
+	// For is how long the process may use units that it took ahead: 1ms to the shortest Window of the
+	// limits. Units count for longer than a Window by up to that time, so a key whose quota is used up
+	// gets at least Window / (Window + For) of it. A lease may outlive a Reset by that time, and Remaining
+	// may be as old. 0 stands for the default. Defaults to 50ms, or to a twentieth of the shortest Window
+	// if that is less.
 	For time.Duration
 }
 

@@ -73,8 +73,8 @@ func (s *Store) Part(key string) string {
 	return s.parted.Part(key)
 }
 
-// Take implements [slidingwindow.Store]. A call that the process has units for is decided here;
-// others are, by the store.
+// Take implements [slidingwindow.Store]. If the process has units for the call, it decides here.
+// Otherwise the store decides.
 func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingwindow.Decision, err error) {
 	if ctx.Err() != nil {
 		return d, slidingwindow.ContextEnded(ctx)
@@ -224,7 +224,7 @@ func (s *Store) peek(ctx context.Context, shard *shard, p *pool, req slidingwind
 	if left == 0 || p.renewing || p.renewals != before || len(d.Statuses()) != len(p.limits) {
 		return d, nil
 	}
-	statuses := slices.Clone(d.Statuses())
+	statuses := d.Statuses()
 	for i := range statuses {
 		statuses[i].Remaining = min(statuses[i].Limit.Max, statuses[i].Remaining+left)
 		if req.CostOf(i) <= statuses[i].Remaining {
@@ -266,8 +266,8 @@ func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 	return s.tell(ctx, shard, l)
 }
 
-// Reset implements [slidingwindow.Store]. What this process has of the key it does not use any more;
-// another may use what it has until its lease ends.
+// Reset implements [slidingwindow.Store]. This process gives up its leases of the key. Another process
+// may use its own until they end.
 func (s *Store) Reset(ctx context.Context, key string, limits []slidingwindow.Limit) error {
 	shard := s.shardOf(key)
 	shard.mu.Lock()
@@ -288,8 +288,8 @@ func (s *Store) shardOf(key string) *shard {
 	return &s.shards[maphash.String(s.seed, key)%shards]
 }
 
-// Close gives back what is left of all leases and waits until it has. Later calls are the store's, which it
-// does not close. The error is that of what could not be given back: such units count until a Window
+// Close gives back what is left of all leases, and waits for that. Later calls go to the store, which
+// Close does not close. The error tells what could not be given back. Such units count until one Window
 // after the end of their lease.
 func (s *Store) Close() error {
 	s.closed.Store(true)

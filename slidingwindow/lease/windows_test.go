@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/lease"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // failure keeps what a check finds.
@@ -85,7 +85,7 @@ func schedule(t *testing.T, seed uint64, early time.Duration) (leased int, wrong
 		limiters = limiters[1:]
 	}
 	var now time.Duration
-	var hits []storetest.Hit
+	var hits []naive.Hit
 	used := func(of *slidingwindow.Limit) (units int64) {
 		for _, h := range hits {
 			if h.At > now-of.Window {
@@ -122,7 +122,7 @@ func schedule(t *testing.T, seed uint64, early time.Duration) (leased int, wrong
 			d, err := limiter.Reserve(t.Context(), "k", 1+random.Int64N(3), time.Duration(random.Int64N(int64(time.Second))))
 			require.NoError(t, err)
 			if d.Granted > 0 {
-				hits = append(hits, storetest.Hit{At: now + d.Delay, Units: d.Granted})
+				hits = append(hits, naive.Hit{At: now + d.Delay, Units: d.Granted})
 			}
 		case 1:
 			if len(calls) > 0 { // a call that used less than it took, or nothing
@@ -142,7 +142,7 @@ func schedule(t *testing.T, seed uint64, early time.Duration) (leased int, wrong
 			d, err := limiter.AllowCost(t.Context(), "k", cost)
 			require.NoError(t, err)
 			if d.Allowed && len(limits) == 1 {
-				hits = append(hits, storetest.Hit{At: now, Units: cost["x"]})
+				hits = append(hits, naive.Hit{At: now, Units: cost["x"]})
 			}
 		default:
 			for range random.IntN(40) {
@@ -164,7 +164,7 @@ func schedule(t *testing.T, seed uint64, early time.Duration) (leased int, wrong
 					leased++
 				}
 				calls = append(calls, call{limiter, d, len(hits)})
-				hits = append(hits, storetest.Hit{At: now, Units: d.Granted})
+				hits = append(hits, naive.Hit{At: now, Units: d.Granted})
 				for _, s := range d.Statuses() {
 					if alone && s.Remaining > max(0, s.Limit.Max-used(&s.Limit)) {
 						wrong = fmt.Errorf("%d remain of %q, but %d are used", s.Remaining, s.Limit.Name, used(&s.Limit))
@@ -176,10 +176,10 @@ func schedule(t *testing.T, seed uint64, early time.Duration) (leased int, wrong
 	for _, store := range stores {
 		require.NoError(t, store.Close())
 	}
-	slices.SortStableFunc(hits, func(a, b storetest.Hit) int { return int(a.At - b.At) })
+	slices.SortStableFunc(hits, func(a, b naive.Hit) int { return int(a.At - b.At) })
 	over := failure{err: wrong}
 	for _, limit := range limits {
-		storetest.CheckWindows(&over, hits, limit)
+		naive.CheckWindows(&over, hits, limit)
 	}
 	return leased, over.err
 }

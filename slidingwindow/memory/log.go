@@ -2,9 +2,9 @@ package memory
 
 import "sort"
 
-// memoryLog is the sliding log of one limit of one key: a ring of entries in the order of
-// their times. Those of callers who wait are ahead of the clock, and so are others after the clock
-// was set back. A nil log is empty.
+// memoryLog is the sliding log of one limit of one key: a ring of entries in the order of their times.
+// Entries of callers who wait are ahead of the clock, and so are other entries after the clock was set
+// back. A nil log is empty.
 type memoryLog struct {
 	name string
 
@@ -13,20 +13,20 @@ type memoryLog struct {
 	len  int
 	base int64 // the sum before the oldest entry
 
-	// All in ns, as decide.lua has them in the header of a log.
+	// In ns. They mean what they mean in the header of a log in decide.lua.
 	keep int64 // the longest window of the calls that were allowed within the last such window
-	next int64 // the longest window since till was set, which keep will then be
-	till int64 // a later hit sets keep and till anew
+	next int64 // the longest window since till was set: the next keep
+	till int64 // a hit later than this sets keep and till again
 }
 
-// entry is what one call took, or those of one Resolution.
+// entry is what one call took, or what all calls of one Resolution took.
 type entry struct {
 	at  int64 // ns
 	sum int64 // units ever taken, up to and with this entry
-	id  int64 // of this entry alone: negative if calls share it; or none
+	id  int64 // of this entry only; negative if calls share the entry
 }
 
-const none = 0 // no entry's id
+const none = 0 // the id of no entry
 
 // view is what a log says at some time.
 type view struct {
@@ -55,7 +55,7 @@ func (l *memoryLog) sumBefore(i int) int64 {
 	return l.entry(i - 1).sum
 }
 
-// gone tells whether nothing of the log is remembered any more.
+// gone reports whether the log may be forgotten.
 func (l *memoryLog) gone(now int64) bool { return l.till+l.keep <= now }
 
 func (l *memoryLog) view(now, window int64) view {
@@ -71,8 +71,7 @@ func (l *memoryLog) view(now, window int64) view {
 	return view{first: first, used: l.sumBefore(l.len) - l.sumBefore(first)}
 }
 
-// freed is the time of the entry with which `need` of the units in the window will
-// have left it.
+// freed returns the time of an entry: when it leaves the window, need units have left it in all.
 func (l *memoryLog) freed(v view, need int64) int64 {
 	target := l.sumBefore(v.first) + need
 	return l.at(sort.Search(l.len, func(i int) bool { return l.entry(i).sum >= target }))
@@ -104,9 +103,9 @@ func (l *memoryLog) size() int {
 	return l.len
 }
 
-// add logs units that are used at some time, now or later; with a negative id in the entry of that
-// time that calls share. A call of the longest window that is in use forgets what has left it: a
-// shorter one must not, as the longer still counts it.
+// add logs units that are used at a time, now or later. With a negative id they go into the entry of
+// that time that calls share. A call with the longest window in use forgets what has left the window.
+// A call with a shorter one must not: the longer window still counts it.
 func (l *memoryLog) add(now, at, window, units, id int64) {
 	anew := window > l.keep || at > l.till
 	if anew {
@@ -121,7 +120,7 @@ func (l *memoryLog) add(now, at, window, units, id int64) {
 	case l.len == size:
 		l.resize(max(minRing, 2*size))
 	case anew && size > minRing && l.len < size/8:
-		l.resize(size / 2) // of a burst long gone; once a window, as a short pause is none
+		l.resize(size / 2) // after a burst; at most once a window, so that a short pause changes nothing
 	}
 	l.rebase()
 	if shared := l.find(at); id < 0 && shared >= 0 {
@@ -150,9 +149,9 @@ func (l *memoryLog) forget(entries int) {
 	}
 }
 
-// settle gives a call other units in the entry of that id, and tells whether they are fewer than the
-// call took. An entry without units is taken out. It does nothing if the entry has not what the call
-// took, because that was settled before; one that calls share may have more.
+// settle replaces the units that a call took in the entry of that id, and reports whether the new ones
+// are fewer. An entry without units is removed. settle does nothing if the entry has other units than
+// the call took, because the call was settled before. An entry that calls share may have more.
 func (l *memoryLog) settle(id, taken, units int64) (fewer bool) {
 	i := l.len - 1
 	for i >= 0 && l.entry(i).id != id {

@@ -42,7 +42,7 @@ func (s *shard) init(maxKeys int) {
 	s.open.prev, s.open.next = &s.open, &s.open
 }
 
-// take decides. To hand pointers down is worth it here: a Decision is long to copy.
+// take decides. It is given pointers, because copying a Decision takes long.
 func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Decision) {
 	subj := s.subjects[req.Key]
 	id := s.lastID + 1
@@ -64,9 +64,8 @@ func (s *shard) take(req *slidingwindow.Request, now int64, d *slidingwindow.Dec
 	}
 }
 
-// judge decides without changing the subject, which may be nil; the Decision is what it will
-// be after the units are taken, under that id. It returns how many of each limit are taken, where
-// the request has no cost for each.
+// judge makes the Decision without changing the subject, which may be nil: take then takes the units
+// under that id. It returns how many units to take from each limit, unless the request has Costs.
 func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingwindow.Decision) (units int64) {
 	var few [4]slidingwindow.Status // so many limits need no allocation
 	statuses := few[:min(len(req.Limits), len(few))]
@@ -103,7 +102,7 @@ func judge(subj *subject, req *slidingwindow.Request, now, id int64, d *slidingw
 	return units
 }
 
-// granted is what an allowed request takes of its i-th limit.
+// granted returns how many units an allowed request takes from its i-th limit.
 func granted(req *slidingwindow.Request, i int, units int64) int64 {
 	if req.Costs != nil {
 		return req.Costs[i]
@@ -111,7 +110,7 @@ func granted(req *slidingwindow.Request, i int, units int64) int64 {
 	return units
 }
 
-// timeOf is the time of the entry that a hit of that time is in.
+// timeOf returns the time of the entry for a hit: the end of its Resolution, if the limit has one.
 func timeOf(limit *slidingwindow.Limit, at int64) int64 {
 	if r := int64(limit.Resolution); r > 0 {
 		at += r - 1
@@ -120,7 +119,7 @@ func timeOf(limit *slidingwindow.Limit, at int64) int64 {
 	return at
 }
 
-// receipt is the id of the entry of that time that the units of a call with that id are in.
+// receipt returns the id of the entry that gets the units of a call with that id.
 func (subj *subject) receipt(limit *slidingwindow.Limit, at, now, id int64) int64 {
 	if limit.Resolution == 0 {
 		return id
@@ -151,7 +150,7 @@ func judgeLimit(subj *subject, limit *slidingwindow.Limit, cost, now int64, inLi
 	}
 }
 
-// take makes the status that of after the units were taken, for a time so far ahead.
+// take changes the status to what it is after the units were taken for a time that far ahead.
 func take(s *slidingwindow.Status, granted int64, ahead time.Duration, id int64) {
 	if granted == 0 {
 		return
@@ -212,9 +211,8 @@ func (s *shard) insert(key string, now int64) *subject {
 	return subj
 }
 
-// victim is the subject to forget for a new one: the least recently used one that is not
-// refused, be it that it never was or that it may come back; else the one that may come
-// back first.
+// victim returns the subject to forget for a new one: the least recently used one that is not refused
+// now. If all are refused, it is the one that may come back first.
 func (s *shard) victim(now int64) *subject {
 	last := s.open.prev
 	if last == &s.open {
@@ -318,7 +316,7 @@ func (subj *subject) add(req *slidingwindow.Request, units, now, at, id int64) {
 	}
 }
 
-// gone tells whether all of its logs are.
+// gone reports whether all of its logs are gone.
 func (subj *subject) gone(now int64) bool {
 	for _, log := range subj.logs {
 		if !log.gone(now) {

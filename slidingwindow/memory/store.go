@@ -1,6 +1,6 @@
-// Package memory has a slidingwindow.Store within one process: for tests, for programs that
-// run once, for development, and as the fallback while Redis is away. All exported functions
-// and methods are safe for concurrent use.
+// Package memory has a slidingwindow.Store within one process. It is for tests, for development, for
+// programs that run once, and for the fallback while Redis is away. All exported functions and methods
+// are safe for concurrent use.
 package memory
 
 import (
@@ -25,28 +25,25 @@ const (
 
 // Config has the settings of a [Store]. The zero value is valid.
 type Config struct {
-	// MaxKeys is how many keys are remembered: 1 or more. A new key beyond that
-	// makes the store forget another: the least recently used one, and one that is
-	// being refused only when all of them are. A forgotten key has its full Max
-	// again. A store of 2,048 keys or more is divided, each part with its share of
-	// MaxKeys, so it may forget a key when it is almost full. 0 stands for the
-	// default, a negative value is an error. Defaults to 100,000.
+	// MaxKeys is how many keys the store remembers: 1 or more. For a new key beyond that it forgets the
+	// least recently used one. It forgets a key that is refused only if all are refused. A forgotten key
+	// has its full Max again. A store of 2,048 keys or more has several parts with equal shares of
+	// MaxKeys, so it may forget a key when it is almost full. 0 stands for the default, a negative value
+	// is an error. Defaults to 100,000.
 	MaxKeys int
 
-	// Clock replaces the clock, for tests. It may be called from any goroutine, with
-	// a lock held: it must not call the store. Defaults to time.Now, read
-	// monotonically.
+	// Clock replaces the clock, for tests. The store calls it from any goroutine and holds a lock then, so
+	// it must not call the store. Defaults to the monotonic clock of the process.
 	Clock func() time.Time
 }
 
-// Store is a [slidingwindow.Store] within one process, for tests, for programs that run
-// once, and for development. It keeps the promises of [slidingwindow.RedisStore], but for the
-// sharing, and runs no goroutine: a call forgets the least recently used key, if
-// it was idle for two windows. Its methods never fail, except when the caller's context has
-// ended. A decision on one limit of a key in use allocates nothing.
+// Store is a [slidingwindow.Store] within one process. It keeps the promises of
+// [slidingwindow.RedisStore], but shares nothing with other processes. Its methods fail only if the
+// caller's context has ended, and Settle if another store took the units.
 //
-// A log takes 24 bytes for each allowed call of the last window, or for each Resolution of it,
-// and has room for more.
+// It runs no goroutine: calls forget the least recently used keys that were idle for two windows. A log
+// takes 24 bytes for each allowed call of the last window, or for each Resolution of it, and has room
+// for more. A decision on one limit of a key in use allocates nothing.
 type Store struct {
 	name   string // in a Decision
 	seed   maphash.Seed
@@ -110,8 +107,8 @@ func (s *Store) Take(ctx context.Context, req slidingwindow.Request) (d slidingw
 	return d, nil
 }
 
-// Settle implements [slidingwindow.Store]. A Decision of another process, or of this one before
-// it was started again, is another store's: [slidingwindow.ErrForeignDecision].
+// Settle implements [slidingwindow.Store]. Only the Store that took units can settle them: a Decision of
+// another process is [slidingwindow.ErrForeignDecision].
 func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	if ctx.Err() != nil {
 		return slidingwindow.ContextEnded(ctx)
@@ -125,7 +122,8 @@ func (s *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision
 	shard := s.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	for i, status := range d.Statuses() {
+	var room [4]slidingwindow.Status // so many limits need no allocation
+	for i, status := range d.AppendStatuses(room[:0]) {
 		var anew int64
 		if units != nil {
 			anew = units[i]

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
-	"github.com/seed-e8747a6b/ratelimit/slidingwindow/storetest"
 )
 
 // Waiters act at their places, one after another, while others ask for units at once.
@@ -21,13 +21,13 @@ func TestWaitersActInTheOrderOfAsking(t *testing.T) {
 		limit := slidingwindow.Limit{Max: 4, Window: 10 * time.Second}
 		l := newLimiter(t, newMemoryStore(t, memory.Config{}), limit)
 		began := time.Now()
-		uses := make(chan storetest.Hit, waiters)
+		uses := make(chan naive.Hit, waiters)
 		order := make(chan int, waiters)
 		for i := range waiters {
 			go func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
 				if assert.NoError(t, l.Wait(t.Context(), "k")) {
-					uses <- storetest.Hit{At: time.Since(began), Units: 1}
+					uses <- naive.Hit{At: time.Since(began), Units: 1}
 					order <- i
 				}
 			}()
@@ -46,11 +46,11 @@ func TestWaitersActInTheOrderOfAsking(t *testing.T) {
 			last = i
 		}
 		require.Equal(t, waiters-1, last)
-		var hits []storetest.Hit
+		var hits []naive.Hit
 		for hit := range uses {
 			hits = append(hits, hit)
 		}
-		storetest.CheckWindows(t, hits, limit)
+		naive.CheckWindows(t, hits, limit)
 		assert.Less(t, hits[waiters-1].At, (waiters/4-1)*limit.Window+waiters*time.Millisecond, "the whole quota was used")
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -34,7 +35,7 @@ func takenAheadCountsUntilItsEnd(t *testing.T, h Harness) {
 	assert.Equal(t, []slidingwindow.Status{
 		{Limit: limits[0], Granted: 6, Remaining: 4, ReplenishAfter: 70 * time.Second},
 		{Limit: limits[1], Granted: 6, Remaining: 94, ReplenishAfter: time.Hour + 10*time.Second},
-	}, WithoutReceipts(d).Statuses())
+	}, naive.WithoutReceipts(d).Statuses())
 	refused := ask(t, h, slidingwindow.Request{Key: "k", Limits: limits, Cost: 5, Ahead: 10 * time.Second})
 	assert.False(t, refused.Allowed, "it is refused as a call for now is")
 	assert.Equal(t, 70*time.Second, refused.RetryAfter)
@@ -128,7 +129,7 @@ func holders(t *testing.T, h Harness, seed uint64, late time.Duration) error {
 	l := h.limiter(t, limits...)
 	var (
 		now     time.Duration // that has really passed
-		hits    []Hit
+		hits    []naive.Hit
 		held    []*holder
 		places  []slidingwindow.Decision // in line
 		placeOf []int                    // in hits
@@ -158,21 +159,21 @@ func holders(t *testing.T, h Harness, seed uint64, late time.Duration) error {
 		case 2, 3, 4:
 			for _, holder := range held {
 				if n := min(holder.left, 1+random.Int64N(3)); n > 0 && now <= holder.until+late {
-					hits = append(hits, Hit{At: now, Units: n})
+					hits = append(hits, naive.Hit{At: now, Units: n})
 					holder.left -= n
 				}
 			}
 		case 5:
 			req.Cost = min(req.Cost, limits[0].Max, limits[len(limits)-1].Max)
 			if d := ask(t, h, req); d.Granted > 0 {
-				hits = append(hits, Hit{At: now, Units: d.Granted})
+				hits = append(hits, naive.Hit{At: now, Units: d.Granted})
 				events = append(events, now+time.Minute)
 			}
 		case 6:
 			req.Wait, req.MaxWait = true, time.Duration(random.Int64N(int64(time.Minute)))
 			if d := ask(t, h, req); d.Granted > 0 {
 				places, placeOf = append(places, d), append(placeOf, len(hits))
-				hits = append(hits, Hit{At: now + d.Delay, Units: d.Granted})
+				hits = append(hits, naive.Hit{At: now + d.Delay, Units: d.Granted})
 			}
 		default: // somebody gives back what it does not use
 			if len(held) > 0 {
@@ -188,10 +189,10 @@ func holders(t *testing.T, h Harness, seed uint64, late time.Duration) error {
 			}
 		}
 	}
-	slices.SortStableFunc(hits, func(a, b Hit) int { return int(a.At - b.At) })
+	slices.SortStableFunc(hits, func(a, b naive.Hit) int { return int(a.At - b.At) })
 	var over failure
 	for _, limit := range limits {
-		CheckWindows(&over, hits, limit)
+		naive.CheckWindows(&over, hits, limit)
 	}
 	return over.err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -32,7 +33,7 @@ func costPerLimit(t *testing.T, h Harness) {
 	assert.Equal(t, []slidingwindow.Status{
 		{Limit: requests, Granted: 1, Remaining: 2, ReplenishAfter: time.Minute},
 		{Limit: tokens, Granted: 60, Remaining: 40, ReplenishAfter: time.Hour},
-	}, WithoutReceipts(d).Statuses())
+	}, naive.WithoutReceipts(d).Statuses())
 
 	h.Advance(time.Second)
 	refused := allow(slidingwindow.Cost{"requests": 1, "tokens": 41})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -82,7 +83,7 @@ func placeFitsAllLimits(t *testing.T, h Harness) {
 	assert.Equal(t, []slidingwindow.Status{
 		{Limit: l.Limits()[0], Granted: 1, Remaining: 0, ReplenishAfter: 10 * time.Second},
 		{Limit: l.Limits()[1], Granted: 1, Remaining: 0, ReplenishAfter: time.Minute},
-	}, WithoutReceipts(d).Statuses())
+	}, naive.WithoutReceipts(d).Statuses())
 	assert.Equal(t, time.Minute, reserve(t, l, "k", 1, forever).Delay, "for the long one")
 	h.Advance(59 * time.Second)
 	assert.Equal(t, 0, admitted(t, l, "k", 1))
@@ -106,15 +107,15 @@ func lineUsesTheWholeQuota(t *testing.T, h Harness) {
 		})
 	}
 	all.Wait()
-	var hits []Hit
+	var hits []naive.Hit
 	for _, d := range decisions {
 		if d.Allowed {
-			hits = append(hits, Hit{At: d.Delay, Units: 1})
+			hits = append(hits, naive.Hit{At: d.Delay, Units: 1})
 		}
 	}
 	require.Len(t, hits, 50)
-	slices.SortFunc(hits, func(a, b Hit) int { return int(a.At - b.At) })
-	CheckWindows(t, hits, limit)
+	slices.SortFunc(hits, func(a, b naive.Hit) int { return int(a.At - b.At) })
+	naive.CheckWindows(t, hits, limit)
 	assert.LessOrEqual(t, hits[49].At, 11*time.Minute+60*h.Tick, "places that are given back cost no more than themselves")
 }
 

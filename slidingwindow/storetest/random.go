@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -46,7 +47,7 @@ func matchesModel(t *testing.T, h Harness) {
 		// promise.
 		terrains = append(terrains, terrain{windows: anyWindow, back: true})
 	}
-	model := NewModel(Epoch, h.Expires, h.Tick)
+	model := &naive.Model{Now: Epoch, Expires: h.Expires, Keeps: h.Keeps, Tick: h.Tick}
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		for range schedulesPerCheck {
@@ -56,7 +57,7 @@ func matchesModel(t *testing.T, h Harness) {
 	})
 }
 
-func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrain) {
+func randomSchedule(rt *rapid.T, h Harness, model *naive.Model, run int, ground terrain) {
 	key := func() string {
 		return fmt.Sprintf("run %d key %d", run, rapid.IntRange(0, 1).Draw(rt, "key"))
 	}
@@ -198,7 +199,7 @@ func randomSchedule(rt *rapid.T, h Harness, model *Model, run int, ground terrai
 // anywhere is the Decision as this process has it, or as another would.
 func anywhere(rt *rapid.T, d slidingwindow.Decision) slidingwindow.Decision {
 	if rapid.Bool().Draw(rt, "as a text") {
-		return ThroughText(rt, d)
+		return naive.ThroughText(rt, d)
 	}
 	return d
 }
@@ -234,25 +235,12 @@ func requireSame(t require.TestingT, want, got slidingwindow.Decision) {
 		}
 	}
 	require.Equal(t, got.Granted > 0, got.Store != "", "a store's name for what was taken")
-	want, got = WithoutReceipts(want), WithoutReceipts(got)
+	want, got = naive.WithoutReceipts(want), naive.WithoutReceipts(got)
 	if got.Reason == slidingwindow.ReasonCached {
 		got.Reason = slidingwindow.ReasonRefused
 	}
 	require.Equal(t, want.Statuses(), got.Statuses())
 	require.Equal(t, want, got)
-}
-
-// WithoutReceipts is the Decision as any store would have made it: the receipts are each store's own.
-func WithoutReceipts(d slidingwindow.Decision) slidingwindow.Decision {
-	statuses := slices.Clone(d.Statuses())
-	for i := range statuses {
-		statuses[i].Receipt = 0
-	}
-	plain := slidingwindow.NewDecision(0, statuses...)
-	plain.Granted, plain.Delay = d.Granted, d.Delay
-	plain.Allowed, plain.Reason, plain.Limit = d.Allowed, d.Reason, d.Limit
-	plain.Remaining, plain.RetryAfter, plain.ReplenishAfter = d.Remaining, d.RetryAfter, d.ReplenishAfter
-	return plain
 }
 
 // noWindowHoldsMoreThanMax admits units at random times and then looks at every window
@@ -265,7 +253,7 @@ func noWindowHoldsMoreThanMax(t *testing.T, h Harness) {
 			limit := slidingwindow.Limit{Name: "x", Max: rapid.Int64Range(1, 9).Draw(rt, "max"), Window: time.Minute}
 			l := h.limiter(rt, limit)
 			var now time.Duration
-			var hits []Hit
+			var hits []naive.Hit
 			for range 25 {
 				d := (clockSteps().Draw(rt, "step") / 4).Truncate(time.Microsecond)
 				h.Advance(d)
@@ -274,30 +262,10 @@ func noWindowHoldsMoreThanMax(t *testing.T, h Harness) {
 				got, err := l.AllowN(rt.Context(), fmt.Sprint("window ", run), n)
 				require.NoError(rt, err)
 				if got.Allowed {
-					hits = append(hits, Hit{At: now, Units: n})
+					hits = append(hits, naive.Hit{At: now, Units: n})
 				}
 			}
-			CheckWindows(rt, hits, limit)
+			naive.CheckWindows(rt, hits, limit)
 		}
 	})
-}
-
-// Hit is units that were allowed at some time.
-type Hit struct {
-	At    time.Duration // since any fixed time
-	Units int64
-}
-
-// CheckWindows fails if any half-open interval of length limit.Window holds more than
-// limit.Max units. The hits must be in the order of their times.
-func CheckWindows(t require.TestingT, hits []Hit, limit slidingwindow.Limit) {
-	first, units := 0, int64(0)
-	for _, h := range hits {
-		units += h.Units
-		for hits[first].At <= h.At-limit.Window {
-			units -= hits[first].Units
-			first++
-		}
-		require.LessOrEqual(t, units, limit.Max, "units in the window of %v that ends at %v", limit.Window, h.At)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
@@ -66,7 +67,7 @@ func earlyByLessThanResolution(t *testing.T, h Harness) {
 func resolutionSchedule(rt *rapid.T, h Harness, limit slidingwindow.Limit, key string) {
 	l := h.limiter(rt, limit)
 	var now time.Duration
-	var hits []Hit
+	var hits []naive.Hit
 	used := func(window time.Duration) (units int64) {
 		for _, hit := range hits {
 			if hit.At > now-window {
@@ -84,7 +85,7 @@ func resolutionSchedule(rt *rapid.T, h Harness, limit slidingwindow.Limit, key s
 			got, err := l.Reserve(rt.Context(), key, n, time.Minute)
 			require.NoError(rt, err)
 			if got.Allowed {
-				hits = append(hits, Hit{At: now + got.Delay, Units: n})
+				hits = append(hits, naive.Hit{At: now + got.Delay, Units: n})
 			}
 			continue
 		}
@@ -98,11 +99,11 @@ func resolutionSchedule(rt *rapid.T, h Harness, limit slidingwindow.Limit, key s
 		case rapid.IntRange(0, 4).Draw(rt, "refund") == 0:
 			require.NoError(rt, l.Refund(rt.Context(), key, got))
 		default:
-			hits = append(hits, Hit{At: now, Units: n})
+			hits = append(hits, naive.Hit{At: now, Units: n})
 		}
 	}
-	slices.SortStableFunc(hits, func(a, b Hit) int { return int(a.At - b.At) })
-	CheckWindows(rt, hits, limit)
+	slices.SortStableFunc(hits, func(a, b naive.Hit) int { return int(a.At - b.At) })
+	naive.CheckWindows(rt, hits, limit)
 }
 
 func retryAfterIsExactWithResolution(t *testing.T, h Harness) {

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -83,7 +82,7 @@ func settleAgain(t *testing.T, h Harness) {
 	d := ask(t, h, slidingwindow.Request{Key: "k", Limits: l.Limits(), Costs: []int64{2, 60}})
 	require.NoError(t, h.Store.Settle(t.Context(), "k", d, []int64{2, 45}))
 	for _, more := range [][3]int64{{45, 30, 70}, {45, 10, 70}, {30, 80, 20}, {80, 0, 100}, {80, 7, 100}} {
-		statuses := slices.Clone(d.Statuses())
+		statuses := d.Statuses()
 		statuses[1].Granted = more[0]
 		anew := slidingwindow.NewDecision(0, statuses...)
 		anew.Store = d.Store

@@ -9,28 +9,40 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// Harness is a store under test. All of a Harness is for one test.
+// Harness is a Store under test and the clock that it decides on. One test uses a Harness alone.
 type Harness struct {
+	// Store has no hits, or none of the keys that the suite uses: "k", "other" and the like. Required.
 	Store slidingwindow.Store
 
-	// Advance moves the clock that the store decides on, back if d is negative.
+	// Advance moves the clock of the Store by d, back if d is negative. It must have moved when Advance
+	// returns. Calls of the Store and of Advance do not overlap. Required.
 	Advance func(d time.Duration)
 
-	// Expires tells that logs expire on that clock. Redis has another one for that, which
-	// runs on: the suite's windows are of seconds and more, and its tests take much less.
+	// Expires tells that the Store drops a log on that clock as soon as no window that is in use counts
+	// any of its hits. The suite compares when it does so. Leave it false if logs expire on a clock that
+	// Advance does not move, as in Redis.
 	Expires bool
 
-	// Tick is the least difference between the times of hits of one log and as many units, 0
-	// if there is none. A store with a Tick moves a hit whose time is taken ahead.
+	// Keeps tells that the Store forgets no hit until Reset, or only long after the suite has ended. The
+	// suite then skips what it asks of stores that forget.
+	Keeps bool
+
+	// Tick is the least difference that the Store makes between the times of two hits of one log that
+	// have the same number of units: it moves the later one ahead. 0, the usual case, stands for none.
 	Tick time.Duration
 }
 
-// Epoch is what the clock of a new Harness must show: far from the clock of the
-// machine, so that a store that looks at that one fails.
+// Epoch is what the clock of a new Harness must show. It is years away from the clock of the machine, so
+// that a Store that reads that one fails.
 var Epoch = time.Date(2035, time.May, 4, 3, 2, 1, 234_567_000, time.UTC)
 
-// Run runs the conformance suite. open is called for each test and gives an empty
-// store, or keys that no other test has used.
+// Run runs the suite as subtests of t. It calls open once for each of them, one after the other, for a
+// Harness that shares nothing with the others: an empty Store, or one that adds a prefix of its own to
+// keys. To free what open took, use the Cleanup of the t that it is given.
+//
+// Run asks for all that a [slidingwindow.Store] can do. A subtest fails if it needs a field of
+// Request that the Store answers with [errors.ErrUnsupported]. Leave those out by their names, with
+// the flag -skip of go test.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	for _, test := range []struct {
 		name string
@@ -114,6 +126,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 }
 
+// limiter returns a Limiter over the Store.
 func (h Harness) limiter(t require.TestingT, limits ...slidingwindow.Limit) *slidingwindow.Limiter {
 	limiter, err := slidingwindow.New(h.Store, limits...)
 	require.NoError(t, err)

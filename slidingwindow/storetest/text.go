@@ -9,17 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/naive"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
-
-// ThroughText is what another process gets of a Decision that this one sent it as a text.
-func ThroughText(t require.TestingT, d slidingwindow.Decision) slidingwindow.Decision {
-	text, err := d.MarshalText()
-	require.NoError(t, err)
-	var decoded slidingwindow.Decision
-	require.NoError(t, decoded.UnmarshalText(text))
-	return decoded
-}
 
 // textHoldsAll has a Decision of each kind.
 func textHoldsAll(t *testing.T, h Harness) {
@@ -44,7 +36,7 @@ func textHoldsAll(t *testing.T, h Harness) {
 	one.SetMode(slidingwindow.ModeOff)
 	decisions["off"] = of(one.Allow(t.Context(), "k"))
 	for name, d := range decisions {
-		assert.Equal(t, d, ThroughText(t, d), name)
+		assert.Equal(t, d, naive.ThroughText(t, d), name)
 		encoded, err := json.Marshal([]slidingwindow.Decision{d})
 		require.NoError(t, err, name)
 		var decoded []slidingwindow.Decision
@@ -56,32 +48,32 @@ func textHoldsAll(t *testing.T, h Harness) {
 // settlesFromText takes, and settles and refunds what came as a text.
 func settlesFromText(t *testing.T, h Harness) {
 	l := h.limiter(t, requests, tokens)
-	first := ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"requests": 1, "tokens": 60}))
+	first := naive.ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"requests": 1, "tokens": 60}))
 	h.Advance(time.Second)
-	second := ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"requests": 1, "tokens": 20}))
+	second := naive.ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"requests": 1, "tokens": 20}))
 	for range 3 {
 		require.NoError(t, l.Settle(t.Context(), "k", first, slidingwindow.Cost{"tokens": 45}))
 		assert.Equal(t, []int64{1, 35}, left(t, l, "k"), "once")
 	}
-	require.NoError(t, l.Refund(t.Context(), "k", ThroughText(t, second)), "a text of a text")
+	require.NoError(t, l.Refund(t.Context(), "k", naive.ThroughText(t, second)), "a text of a text")
 	assert.Equal(t, []int64{2, 55}, left(t, l, "k"))
 	require.NoError(t, l.Refund(t.Context(), "k", second))
 	assert.Equal(t, []int64{2, 55}, left(t, l, "k"), "once")
 
-	third := ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"tokens": 30}))
+	third := naive.ThroughText(t, estimate(t, l, "k", slidingwindow.Cost{"tokens": 30}))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, l.Settle(ended, "k", third, slidingwindow.Cost{"tokens": 1}), "the client has hung up")
 	assert.Equal(t, []int64{2, 54}, left(t, l, "k"))
 
-	late := ThroughText(t, estimate(t, l, "late", slidingwindow.Cost{"requests": 3}))
+	late := naive.ThroughText(t, estimate(t, l, "late", slidingwindow.Cost{"requests": 3}))
 	h.Advance(time.Minute)
 	require.NoError(t, l.Settle(t.Context(), "late", late, slidingwindow.Cost{"requests": 9}))
 	assert.Equal(t, []int64{3, 100}, left(t, l, "late"), "what has left the window counts nothing")
 
 	line := h.limiter(t, slidingwindow.PerMinute(1))
 	take(t, line, "line", 1)
-	waiting := ThroughText(t, reserve(t, line, "line", 1, forever))
+	waiting := naive.ThroughText(t, reserve(t, line, "line", 1, forever))
 	assert.Equal(t, time.Minute, waiting.Delay)
 	require.NoError(t, line.Refund(t.Context(), "line", waiting))
 	assert.Equal(t, time.Minute, place(t, line, "line"), "the place is free again")
@@ -101,9 +93,9 @@ func foreignDecisions(t *testing.T, h Harness) {
 		err  error
 		text string
 	}{
-		"another key":   {"other", ThroughText(t, d), slidingwindow.ErrInvalidKey, "it is not the key that the units were taken from; allowed: that of the call"},
-		"another store": {"k", ThroughText(t, elsewhere), slidingwindow.ErrForeignDecision, d.Store + "2"},
-		"no store":      {"k", ThroughText(t, unnamed), slidingwindow.ErrForeignDecision, `Decision.Store is ""; allowed: "` + d.Store},
+		"another key":   {"other", naive.ThroughText(t, d), slidingwindow.ErrInvalidKey, "it is not the key that the units were taken from; allowed: that of the call"},
+		"another store": {"k", naive.ThroughText(t, elsewhere), slidingwindow.ErrForeignDecision, d.Store + "2"},
+		"no store":      {"k", naive.ThroughText(t, unnamed), slidingwindow.ErrForeignDecision, `Decision.Store is ""; allowed: "` + d.Store},
 		"changed":       {"k", changed, slidingwindow.ErrDecisionChanged, "Granted is 2; allowed: the 1 that the call took"},
 	} {
 		for verb, err := range map[string]error{

@@ -1,4 +1,6 @@
-package storetest
+// Package naive has a model of the sliding log that is easy to see right, and checks that need no
+// store. Tests compare the stores with it.
+package naive
 
 import (
 	"slices"
@@ -7,36 +9,47 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// Model is a store for one goroutine, written to be seen right rather than to be fast:
-// it keeps every hit and counts them anew each time.
+// Model decides as a [slidingwindow.Store] must. It keeps every hit and counts them all for each
+// call. It is for one goroutine. Set its fields before its first use.
 type Model struct {
-	now     time.Time
-	expires bool
-	tick    time.Duration
+	// Now is what its clock shows.
+	Now time.Time
+
+	// Expires makes it forget a log on that clock, as soon as no window that is in use counts any of
+	// its hits.
+	Expires bool
+
+	// Keeps makes it forget no hit until Reset.
+	Keeps bool
+
+	// Tick is the least difference between the times of two hits of one log that have as many units:
+	// the later one is moved ahead of the clock. 0 stands for none.
+	Tick time.Duration
+
 	logs    map[logID]*log
 	lastHit int64
 }
 
 type logID struct{ key, limit string }
 
-// log is the hits of one limit of one key. Limits of one name share it, although their windows
-// differ. It remembers hits for the longest window with which a call was allowed in the last
-// such window: when a call of that window is allowed, it forgets what has left it.
+// log has the hits of one limit of one key. Limits of one name share it, even if their windows
+// differ. It remembers hits for the longest window of the calls that were allowed in the last such
+// window. When a call of that window is allowed, it forgets the hits that have left it.
 type log struct {
 	hits []hit // in the order of their times
 	keep time.Duration
-	next time.Duration // the longest window since till was set, which keep will then be
-	till time.Time     // a later hit sets keep and till anew
+	next time.Duration // the longest window since till was set: the next keep
+	till time.Time     // a hit later than this sets keep and till again
 }
 
 type hit struct {
-	at     time.Time // with a Resolution the end of it
+	at     time.Time // with a Resolution, the end of it
 	units  int64
 	id     int64
-	shares bool // an entry, where there are some; here it is as any other
+	shares bool // the limit has a Resolution
 }
 
-// endOf is when the Resolution ends that a time is in.
+// endOf returns when the Resolution ends that holds the time.
 func endOf(limit slidingwindow.Limit, at time.Time) time.Time {
 	if r := limit.Resolution; r > 0 && at.UnixNano()%int64(r) > 0 {
 		return at.Add(r - time.Duration(at.UnixNano()%int64(r)))
@@ -44,15 +57,8 @@ func endOf(limit slidingwindow.Limit, at time.Time) time.Time {
 	return at
 }
 
-// NewModel returns an empty model whose clock shows now. If it expires logs, one is gone when
-// keep has passed since till. If tick is not 0, hits of one log and as many units have times
-// that differ by this at least: a later one is moved ahead of the clock.
-func NewModel(now time.Time, expires bool, tick time.Duration) *Model {
-	return &Model{now: now, expires: expires, tick: tick, logs: map[logID]*log{}}
-}
-
 // Advance moves the clock, back if d is negative.
-func (m *Model) Advance(d time.Duration) { m.now = m.now.Add(d) }
+func (m *Model) Advance(d time.Duration) { m.Now = m.Now.Add(d) }
 
 // Take decides as slidingwindow.Store.Take must.
 func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
@@ -90,11 +96,11 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 		if units[i] == 0 {
 			continue
 		}
-		at := m.add(m.log(req.Key, limit.Name), m.now.Add(wait+req.Ahead), limit, units[i])
+		at := m.add(m.log(req.Key, limit.Name), m.Now.Add(wait+req.Ahead), limit, units[i])
 		statuses[i] = m.status(req.Key, limit)
 		statuses[i].Receipt, statuses[i].Granted = m.lastHit, units[i]
 		if req.Wait {
-			delay = max(delay, at.Sub(m.now))
+			delay = max(delay, at.Sub(m.Now))
 		}
 	}
 	d := slidingwindow.NewDecision(0, statuses...)
@@ -102,29 +108,32 @@ func (m *Model) Take(req slidingwindow.Request) slidingwindow.Decision {
 	return d
 }
 
-// line is how far ahead the last unit is that a limit counts, if that is not in the Resolution of
-// those that are used now.
+// line returns how far ahead of the clock the last hit is that a limit counts. A hit in the Resolution
+// of now is not ahead.
 func (m *Model) line(key string, limit slidingwindow.Limit) (ahead time.Duration) {
 	for _, h := range m.log(key, limit.Name).hits {
-		if h.at.After(endOf(limit, m.now)) {
-			ahead = max(ahead, h.at.Sub(m.now))
+		if h.at.After(endOf(limit, m.Now)) {
+			ahead = max(ahead, h.at.Sub(m.Now))
 		}
 	}
 	return ahead
 }
 
-// log finds a log, or makes it.
+// log returns a log, and makes it if there is none.
 func (m *Model) log(key, limit string) *log {
 	id := logID{key, limit}
 	l := m.logs[id]
-	if l == nil || len(l.hits) == 0 || m.expires && !m.now.Before(l.till.Add(l.keep)) {
+	if l == nil || len(l.hits) == 0 || m.Expires && !m.Now.Before(l.till.Add(l.keep)) {
+		if m.logs == nil {
+			m.logs = make(map[logID]*log)
+		}
 		l = &log{}
 		m.logs[id] = l
 	}
 	return l
 }
 
-// add logs units that are used at that time, or a tick or more later. It returns the time.
+// add logs units that are used at a time, or a Tick or more after it. It returns the time.
 func (m *Model) add(l *log, used time.Time, limit slidingwindow.Limit, units int64) time.Time {
 	h := hit{at: endOf(limit, used), units: units, id: m.lastHit, shares: limit.Resolution > 0}
 	if !h.shares {
@@ -137,17 +146,17 @@ func (m *Model) add(l *log, used time.Time, limit slidingwindow.Limit, units int
 		l.next, l.till = window, h.at.Add(l.keep)
 	}
 	l.next = max(l.next, window)
-	if window == l.keep {
-		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.now.Add(-window)) })
+	if window == l.keep && !m.Keeps {
+		l.hits = slices.DeleteFunc(l.hits, func(h hit) bool { return !h.at.After(m.Now.Add(-window)) })
 	}
 	l.insert(h)
 	return used
 }
 
-// free is the first time from that one on at which the log has no hit of as many units.
+// free returns the first time, from at on, at which the log has no hit of as many units.
 func (m *Model) free(l *log, at time.Time, units int64) time.Time {
-	for m.tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units && !h.shares }) {
-		at = at.Add(m.tick)
+	for m.Tick > 0 && slices.ContainsFunc(l.hits, func(h hit) bool { return h.at.Equal(at) && h.units == units && !h.shares }) {
+		at = at.Add(m.Tick)
 	}
 	return at
 }
@@ -157,7 +166,7 @@ func (l *log) insert(h hit) {
 	slices.SortStableFunc(l.hits, func(a, b hit) int { return a.at.Compare(b.at) })
 }
 
-// Settle replaces the units of a Decision of this model; nil takes them back.
+// Settle replaces the units of a Decision of this model. nil gives all back.
 func (m *Model) Settle(key string, d slidingwindow.Decision, units []int64) {
 	for i, s := range d.Statuses() {
 		l := m.log(key, s.Limit.Name)
@@ -170,7 +179,7 @@ func (m *Model) Settle(key string, d slidingwindow.Decision, units []int64) {
 		if units == nil || units[i] == 0 {
 			continue
 		}
-		anew := hit{at: h.at, units: units[i], shares: h.shares} // it is settled once, so its id is gone
+		anew := hit{at: h.at, units: units[i], shares: h.shares} // without its id: it is settled once
 		if !anew.shares {
 			anew.at = m.free(l, h.at, units[i])
 		}
@@ -185,7 +194,7 @@ func (m *Model) Reset(key string, limits []slidingwindow.Limit) {
 	}
 }
 
-// used counts the units that are in the window at some time, and those ahead of it.
+// used counts the units in the window that ends at a time, and those ahead of it.
 func (l *log) used(window time.Duration, at time.Time) int64 {
 	var used int64
 	for _, h := range l.hits {
@@ -198,10 +207,10 @@ func (l *log) used(window time.Duration, at time.Time) int64 {
 
 func (m *Model) status(key string, limit slidingwindow.Limit) slidingwindow.Status {
 	l := m.log(key, limit.Name)
-	status := slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-l.used(limit.Window, m.now))}
+	status := slidingwindow.Status{Limit: limit, Remaining: max(0, limit.Max-l.used(limit.Window, m.Now))}
 	for _, h := range l.hits {
-		if h.at.After(m.now.Add(-limit.Window)) {
-			status.ReplenishAfter = h.at.Add(limit.Window).Sub(m.now)
+		if h.at.After(m.Now.Add(-limit.Window)) {
+			status.ReplenishAfter = h.at.Add(limit.Window).Sub(m.Now)
 			break
 		}
 	}
@@ -214,14 +223,14 @@ func (m *Model) retryAfter(key string, limit slidingwindow.Limit, cost int64) ti
 	if cost > limit.Max {
 		return limit.Window
 	}
-	if cost == 0 || l.used(limit.Window, m.now)+cost <= limit.Max {
+	if cost == 0 || l.used(limit.Window, m.Now)+cost <= limit.Max {
 		return 0
 	}
 	for _, h := range l.hits {
 		leaves := h.at.Add(limit.Window)
-		if leaves.After(m.now) && l.used(limit.Window, leaves)+cost <= limit.Max {
-			return leaves.Sub(m.now)
+		if leaves.After(m.Now) && l.used(limit.Window, leaves)+cost <= limit.Max {
+			return leaves.Sub(m.Now)
 		}
 	}
-	return -1 // cannot be: a cost of at most Max fits an empty log
+	return -1 // impossible: a cost of at most Max fits into an empty log
 }
