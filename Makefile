@@ -54,6 +54,13 @@ importer: ## import three million rows from four processes under one leased limi
 	@$(GO) build -C examples/importer -buildvcs=false -o ../../bin/ .
 	@exec bin/importer
 
+.PHONY: metrics
+metrics: ## show what OpenTelemetry measures, in a Prometheus that checks the alerts
+	@$(INSTALL) redis || true
+	@$(INSTALL) prometheus
+	@$(GO) build -C examples/metrics -buildvcs=false -o ../../bin/ .
+	@exec bin/metrics
+
 .PHONY: jobs
 jobs: ## show eight worker processes that share what a partner's API allows
 	@$(INSTALL) redis || true
@@ -85,6 +92,11 @@ test-386: ## vet everything for GOARCH=386, and test what users import
 	if $(GO) test -run '^$$' ./internal/subprocess >/dev/null 2>&1; then exec=; \
 	else exec="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
 	set -x; $(GO) test $$exec -count=1 ./slidingwindow/... ./echomw/... ./config/...
+
+.PHONY: test-containers
+test-containers: ## run the integration tests on a Redis in a container; needs a Docker engine
+	@$(INSTALL) redis || true
+	REDIS_IN_CONTAINER=1 $(GO) test -C integration_test -count=1 -timeout 30m
 
 # Such as -markdown=table.md, relative to the folder of the tests.
 FAULTSFLAGS ?=

@@ -48,6 +48,10 @@ type Config struct {
 	Client Client
 
 	from map[string]string // the keys host and port, with where they come from
+
+	// For Watch, behind functions because they hold secrets. nil if c was not loaded.
+	sources func() Sources
+	values  func() map[string]any // by key
 }
 
 // Limit returns the limit of that name. If none is configured the error says how to
@@ -193,6 +197,9 @@ type Redis struct {
 	// not loaded. nil stands for slog.Default() at the time of Connect.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 
+	// OnBatch is that of [slidingwindow.RedisConfig], for metrics. It is not loaded. Optional.
+	OnBatch func(calls int) `json:"-" yaml:"-"`
+
 	large []Limit // that Open warns of
 }
 
@@ -226,5 +233,5 @@ func (r Redis) server() *server {
 
 // StoreConfig returns the settings for [slidingwindow.NewRedisStore].
 func (r Redis) StoreConfig() slidingwindow.RedisConfig {
-	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight}
+	return slidingwindow.RedisConfig{Prefix: r.Prefix, Timeout: r.Timeout, ConnectionLifetime: r.ConnectionLifetime, BatchSize: r.BatchSize, BatchesInFlight: r.BatchesInFlight, OnBatch: r.OnBatch}
 }

@@ -64,6 +64,8 @@ func Load(sources Sources) (*Config, error) {
 	if len(s.problems) > 0 {
 		return nil, s.problems
 	}
+	c.sources = func() Sources { return sources }
+	c.values = s.merged.All
 	return c, nil
 }
 

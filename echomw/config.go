@@ -176,6 +176,18 @@ type Config struct {
 	// Optional.
 	OnFirstRefusal func(c echo.Context, d slidingwindow.Decision)
 
+	// OnNearLimit is called when a key has used NearLimit of a limit's Max for the first time in a
+	// while, by a request that the limits allow: for a word to the customer before refusals
+	// begin. It is not called again until a Window of that limit has passed without such a request of the
+	// key. near is where that limit stands; FromContext has the whole Decision. All else is as with
+	// OnFirstRefusal.
+	// Optional.
+	OnNearLimit func(c echo.Context, near slidingwindow.Status)
+
+	// NearLimit is the share of Max from which on OnNearLimit is called: more than 0, and at most 1.
+	// Optional. Defaults to 0.8.
+	NearLimit float64
+
 	// Logger gets a warning when the middleware seems to be used by mistake, once for each
 	// kind, and once a minute at most while refunds, or decisions in shadow mode, fail.
 	// Optional. nil stands for slog.Default() at the time of the warning.

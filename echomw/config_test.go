@@ -2,6 +2,7 @@ package echomw_test
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -53,6 +54,11 @@ func TestBadConfigIsAnErrorAtStartUp(t *testing.T) {
 			"echomw: invalid configuration: Config.Status.NoKey is 399; ",
 			"echomw: invalid configuration: Config.Status.Failed is 600; ",
 		}},
+		"near a limit, below": {echomw.Config{Limiter: limiter, NearLimit: -0.1}, []string{
+			"echomw: invalid configuration: Config.NearLimit is -0.1; allowed: more than 0, and at most 1 (0 stands for the default of 0.8)",
+		}},
+		"near a limit, above":  {echomw.Config{Limiter: limiter, NearLimit: 80}, []string{"Config.NearLimit is 80; "}},
+		"near a limit, no one": {echomw.Config{Limiter: limiter, NearLimit: math.NaN()}, []string{"Config.NearLimit is NaN; "}},
 		"two rules of what counts": {echomw.Config{Limiter: limiter, SkipFailed: true, SkipSuccessful: true}, []string{
 			"echomw: invalid configuration: Config is with 2 of SkipFailed, SkipSuccessful and CountIf; allowed: at most one of them",
 		}},

@@ -106,6 +106,10 @@ func configOf(limit adaptertest.Limit) (echomw.Config, error) {
 	if limit.OnFirstRefusal != nil {
 		config.OnFirstRefusal = func(c echo.Context, d slidingwindow.Decision) { limit.OnFirstRefusal(exchange(c), d) }
 	}
+	config.NearLimit = limit.NearLimit
+	if limit.OnNearLimit != nil {
+		config.OnNearLimit = func(c echo.Context, near slidingwindow.Status) { limit.OnNearLimit(exchange(c), near) }
+	}
 	if makeMessage, ok := limit.Message.(httplimit.MessageFunc[adaptertest.Exchange]); ok {
 		config.Message = echomw.MessageFunc(liftedWith(makeMessage))
 	}

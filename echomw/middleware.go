@@ -57,6 +57,8 @@ func (config Config) ToMiddleware() (echo.MiddlewareFunc, error) {
 		RefusalHandler: config.RefusalHandler,
 		ErrorHandler:   config.ErrorHandler,
 		OnFirstRefusal: config.OnFirstRefusal,
+		OnNearLimit:    config.OnNearLimit,
+		NearLimit:      config.NearLimit,
 		Logger:         config.Logger,
 	})
 	if err != nil {

@@ -5,6 +5,8 @@
 package integration_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -21,5 +23,22 @@ func TestMain(m *testing.M) {
 			os.Exit(work(task))
 		}
 	}
-	redistest.Main(m, rediscontainer.Start)
+	redistest.Main(m, inContainer)
+}
+
+// mustBeInContainer is the variable by which make test-containers asks for a container.
+const mustBeInContainer = "REDIS_IN_CONTAINER"
+
+// inContainer starts Redis in a container. Where there must be one, nothing takes its place.
+func inContainer(ctx context.Context) (url string, stop func() error, err error) {
+	url, stop, err = rediscontainer.Start(ctx)
+	if os.Getenv(mustBeInContainer) == "" {
+		return url, stop, err
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, mustBeInContainer, "is set:", err)
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, "redis is in a container, started by Testcontainers")
+	return url, stop, nil
 }

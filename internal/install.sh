@@ -6,6 +6,7 @@
 #   install.sh cc       a C compiler, which "go test -race" needs on Linux
 #   install.sh make     GNU make
 #   install.sh valgrind valgrind, which "make instructions" needs
+#   install.sh prometheus  prometheus and promtool, which "make metrics" needs
 #
 # It ends with 0 if the program is here, else it says what to do and ends with 1. It
 # starts no service.
@@ -28,6 +29,7 @@ here() {
 	cc) has gcc || has clang || has cc ;;
 	make) has make ;;
 	valgrind) has valgrind ;;
+	prometheus) has prometheus && has promtool ;;
 	esac
 }
 
@@ -92,6 +94,14 @@ apt_install_redis() {
 	fi
 }
 
+# It starts Prometheus at every boot, too, unless it is told not to.
+apt_install_prometheus() {
+	apt_install prometheus || return
+	if has systemctl; then
+		as_root systemctl disable prometheus || true
+	fi
+}
+
 # install THING, in each manager's words.
 install() {
 	if has brew && [ "$(id -u)" != 0 ]; then
@@ -101,11 +111,12 @@ install() {
 		return 1
 	elif has apt-get; then
 		apt_update
-		case $1 in redis) apt_install_redis ;; cc) apt_install gcc libc6-dev ;; *) apt_install "$1" ;; esac
+		case $1 in redis) apt_install_redis ;; prometheus) apt_install_prometheus ;; cc) apt_install gcc libc6-dev ;; *) apt_install "$1" ;; esac
 	elif has dnf; then
 		case $1 in
 		redis) as_root dnf -q -y install redis || as_root dnf -q -y install valkey-compat-redis ;;
 		cc) as_root dnf -q -y install gcc glibc-devel ;;
+		prometheus) as_root dnf -q -y install golang-github-prometheus ;;
 		*) as_root dnf -q -y install "$1" ;;
 		esac
 	elif has apk; then
@@ -141,15 +152,16 @@ advice() {
 		;;
 	cc) say "install a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu), xcode-select --install (macOS)" ;;
 	valgrind) say "install valgrind: sudo apt-get install valgrind (Debian, Ubuntu)" ;;
+	prometheus) say "install Prometheus with promtool: sudo apt-get install prometheus (Debian, Ubuntu), brew install prometheus (macOS)" ;;
 	make) say "install make: sudo apt-get install make (Debian, Ubuntu), xcode-select --install (macOS)" ;;
 	esac
 }
 
 thing=${1:-}
 case $thing in
-redis | cc | make | valgrind) ;;
+redis | cc | make | valgrind | prometheus) ;;
 *)
-	say "usage: install.sh redis|cc|make|valgrind"
+	say "usage: install.sh redis|cc|make|valgrind|prometheus"
 	exit 2
 	;;
 esac

@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"sync/atomic"
+	"time"
 )
 
 // Limiter applies one or more limits to keys. Each call of a method is one call of the
@@ -17,6 +18,8 @@ type Limiter struct {
 	store  Store
 	limits []Limit
 	mode   *atomic.Uint32 // a Mode, shared with those that WithLimits makes; nil only if not made with New
+
+	observer Observer // nil if nobody is told
 }
 
 var errNotMade = fmt.Errorf("%w: the Limiter was not made with New", ErrInvalidConfig)
@@ -53,7 +56,7 @@ func (l *Limiter) WithLimits(limits ...Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{store: l.store, limits: named, mode: l.mode}, nil
+	return &Limiter{store: l.store, limits: named, mode: l.mode, observer: l.observer}, nil
 }
 
 // MustNew is [New] that panics with the error: for limits that are written in the program.
@@ -214,6 +217,17 @@ func (l *Limiter) takeInto(ctx context.Context, req *Request, d *Decision) error
 	if l.store == nil {
 		return errNotMade
 	}
+	if l.observer == nil || req.Peek {
+		return l.decide(ctx, req, d)
+	}
+	began := time.Now()
+	err := l.decide(ctx, req, d)
+	l.tellDecided(ctx, began, req, d, err)
+	return err
+}
+
+// decide is takeInto of a Request that somebody can be told of.
+func (l *Limiter) decide(ctx context.Context, req *Request, d *Decision) error {
 	mode := l.Mode()
 	if mode == ModeOff {
 		d.Allowed, d.Reason = true, ReasonOff

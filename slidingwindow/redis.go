@@ -48,6 +48,11 @@ type RedisConfig struct {
 	// 0 stands for the default. Defaults to 1 where a round trip takes less than 0.1ms, as on
 	// the same machine, and to more the longer it is: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, 32 from 8ms on.
 	BatchesInFlight int
+
+	// OnBatch is called with each batch of calls that are decided together, before it is sent, with
+	// their number: 1 for a lone call. It must be quick, and safe for concurrent use. Behind a proxy
+	// that shards keys, and in a Cluster, a batch has a command for each key. Optional.
+	OnBatch func(calls int)
 }
 
 // RedisStore is a [Store] that keeps the logs in Redis, so that all processes that
@@ -196,6 +201,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		prefix:  config.Prefix,
 		name:    "redis:" + config.Prefix,
 		timeout: config.Timeout,
+		onBatch: config.OnBatch,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
 		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once

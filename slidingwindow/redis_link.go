@@ -25,6 +25,7 @@ type link struct {
 	prefix  string
 	name    string // in a Decision
 	timeout time.Duration
+	onBatch func(calls int) // nil if nobody is told
 	take    *script
 	peek    *script
 	settle  *script

@@ -25,7 +25,16 @@ func newParts(l *link, limits groupLimits) *parts {
 	return p
 }
 
-func (p *parts) newGroup() *group { return newGroup(p.limits, p.timeout, &p.calls, p.decide) }
+func (p *parts) newGroup() *group {
+	send := p.decide
+	if p.onBatch != nil {
+		send = func(ctx context.Context, calls []*call) {
+			p.onBatch(len(calls))
+			p.decide(ctx, calls)
+		}
+	}
+	return newGroup(p.limits, p.timeout, &p.calls, send)
+}
 
 // of returns the group of a node's calls.
 func (p *parts) of(n *node) *group {

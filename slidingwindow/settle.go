@@ -78,6 +78,9 @@ func (l *Limiter) Charge(ctx context.Context, key string, cost Cost) error {
 	if err != nil {
 		return err
 	}
+	if key == "" {
+		return errEmptyKey
+	}
 	if slices.Max(costs) == 0 {
 		return nil
 	}
@@ -87,9 +90,13 @@ func (l *Limiter) Charge(ctx context.Context, key string, cost Cost) error {
 	}
 	detached, cancel := detach(ctx)
 	defer cancel()
-	d, err := l.take(detached, Request{Key: key, Limits: boundless, Costs: costs})
+	var d Decision
+	err = l.decide(detached, &Request{Key: key, Limits: boundless, Costs: costs}, &d)
 	if err == nil && !d.Allowed {
-		return fmt.Errorf("%w: limit %q would count more than %d units", ErrCostExceedsLimit, d.Limit.Name, int64(maxUnits))
+		err = fmt.Errorf("%w: limit %q would count more than %d units", ErrCostExceedsLimit, d.Limit.Name, int64(maxUnits))
+	}
+	if l.observer != nil && d.Reason != ReasonOff {
+		l.tellCharged(ctx, costs, err)
 	}
 	return err
 }
@@ -114,7 +121,11 @@ func (l *Limiter) settle(ctx context.Context, key string, d Decision, units []in
 	}
 	detached, cancel := detach(ctx)
 	defer cancel()
-	return l.store.Settle(detached, key, d, units)
+	err := l.store.Settle(detached, key, d, units)
+	if l.observer != nil {
+		l.tellSettled(ctx, &d, units, err)
+	}
+	return err
 }
 
 // settles returns the units of each limit of d.

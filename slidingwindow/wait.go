@@ -60,6 +60,19 @@ func (l *Limiter) WaitN(ctx context.Context, key string, n int64) error {
 	case d.Delay == 0:
 		return nil
 	}
+	if l.observer == nil {
+		return l.sleep(ctx, key, d)
+	}
+	ended := l.observer.Waits(ctx, d.Limit)
+	err = l.sleep(ctx, key, d)
+	if ended != nil {
+		ended(err)
+	}
+	return err
+}
+
+// sleep waits for the turn of a caller whose place is d, or gives it back.
+func (l *Limiter) sleep(ctx context.Context, key string, d Decision) error {
 	timer := time.NewTimer(d.Delay)
 	defer timer.Stop()
 	select {

@@ -13,6 +13,9 @@
 //	GET  /readyz             200 if calls can be served, without Redis if REDIS_ON_FAILURE allows that
 //	GET  /api/health/redis   200 if Redis can decide, whatever REDIS_ON_FAILURE is
 //
+// CONFIG_FILE may name a YAML file. When that or the .env file changes, or on SIGHUP, limits and
+// modes are those of the files from then on, and no count is lost.
+//
 // It reads HOST (127.0.0.1 unless set: nobody else's computer is let in by accident),
 // PORT (3000), REDIS_URL, and what else package config knows, from the environment or a
 // .env file in its folder: LIMITS_API_MAX and LIMITS_LOGIN_WINDOW, whom LIMITS_API_BY

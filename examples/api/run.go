@@ -34,10 +34,11 @@ func run(ctx context.Context, environ []string, logger *slog.Logger, ready func(
 		logger.Warn("no Redis: the limits hold within this process only", "REDIS_URL", "memory://")
 	}
 
-	handler, err := newHandler(cfg, store, logger)
+	handler, stop, err := followSettings(ctx, cfg, store, logger)
 	if err != nil {
 		return err
 	}
+	defer stop()
 	listener, err := cfg.Listen(ctx, logger)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end while it looked HOST up

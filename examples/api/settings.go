@@ -1,10 +1,16 @@
 package main
 
-import "github.com/seed-e8747a6b/ratelimit/config"
+import (
+	"strings"
 
-// load reads the settings from the environment and, if there is one, a .env file.
+	"github.com/seed-e8747a6b/ratelimit/config"
+)
+
+// load reads the settings from the YAML file that CONFIG_FILE names, if it does, from a .env
+// file, if there is one, and from the environment.
 func load(environ []string) (*config.Config, error) {
 	return config.Load(config.Sources{
+		YAML:    valueOf("CONFIG_FILE", environ),
 		Environ: environ,
 		DotEnv:  ".env",
 		Defaults: map[string]any{
@@ -18,4 +24,14 @@ func load(environ []string) (*config.Config, error) {
 			"limits.login.by":     "ip",
 		},
 	})
+}
+
+// valueOf returns the value of a variable, "" if it is not set.
+func valueOf(variable string, environ []string) (value string) {
+	for _, setting := range environ {
+		if name, given, _ := strings.Cut(setting, "="); name == variable {
+			value = given // the last one counts
+		}
+	}
+	return value
 }

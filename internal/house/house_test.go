@@ -260,7 +260,8 @@ func TestDocumentsLinkToFilesThatExist(t *testing.T) {
 	for _, document := range documents(t) {
 		content, err := os.ReadFile(document)
 		require.NoError(t, err)
-		for _, match := range link.FindAllStringSubmatch(string(content), -1) {
+		text := regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(string(content), "")
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			links++
 			target, heading := document, match[2]
 			if match[1] != "" {

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// The functions readme... of the files readme*_test.go are the code blocks of the README,
-// after the first, and those of two pages of docs, with what they need around them.
+// The functions readme... of the files readme*_test.go are code blocks of the README and of
+// pages of docs, with what they need around them.
 
 func readmeLimits(ctx context.Context, store slidingwindow.Store) error {
 	limiter, err := slidingwindow.New(store,
@@ -164,33 +162,6 @@ func TestReadmesCodeOfConfigurationWorks(t *testing.T) {
 	serve(func(e *echo.Echo) {
 		assert.Equal(t, http.StatusNoContent, by(e, "[2001:db8::1]:4711").Code)
 	})
-}
-
-func TestReadmesCodeIsTheTestedCode(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	text := string(readme)
-	for _, name := range []string{"echo.md", "configuration.md"} {
-		page, err := os.ReadFile(filepath.Join(root, "docs", name))
-		require.NoError(t, err)
-		text += string(page)
-	}
-	names, err := filepath.Glob("readme*_test.go")
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
-	names = append(names, filepath.Join(root, "echomw", "echov5", "example_test.go"))
-	var tested strings.Builder
-	for _, name := range names {
-		source, err := os.ReadFile(name)
-		require.NoError(t, err)
-		tested.WriteString(unindented(string(source)))
-	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1)
-	require.Len(t, blocks, 15)
-	for _, block := range blocks[1:] { // the first one is the quickstart
-		assert.True(t, strings.Contains(tested.String(), unindented(block[1])), "no test has this code:\n%s", block[1])
-	}
 }
 
 func unindented(code string) string {

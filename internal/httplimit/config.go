@@ -38,6 +38,8 @@ type Config[C any] struct {
 	RefusalHandler func(c C, d slidingwindow.Decision) error
 	ErrorHandler   func(c C, err error) error
 	OnFirstRefusal func(c C, d slidingwindow.Decision)
+	OnNearLimit    func(c C, near slidingwindow.Status)
+	NearLimit      float64
 	Logger         *slog.Logger
 }
 
@@ -75,6 +77,9 @@ func (config Config[C]) withDefaults(f *Framework[C]) Config[C] {
 	config.Headers = config.Headers.orDefault()
 	config.Status = config.Status.OrDefault()
 	config.Units = maps.Clone(config.Units)
+	if config.NearLimit == 0 {
+		config.NearLimit = DefaultNearLimit
+	}
 	return config
 }
 
@@ -82,7 +87,7 @@ func (config Config[C]) withDefaults(f *Framework[C]) Config[C] {
 func (config Config[C]) validate() error {
 	var errs []error
 	for _, faults := range []faults{
-		config.limiterFaults(), faultsIn(config.Key), config.headersFaults(), config.statusFaults(), config.countingFaults(),
+		config.limiterFaults(), faultsIn(config.Key), config.headersFaults(), config.statusFaults(), config.countingFaults(), config.nearFaults(),
 	} {
 		errs = append(errs, faults.errors()...)
 	}

@@ -26,7 +26,11 @@ func (f *Framework[C]) Middleware(config Config[C]) (serve func(c C, next func(C
 	if err != nil {
 		return nil, err
 	}
-	g := &gate[C]{Framework: f, Config: config, plans: plans, episodes: episodes}
+	near, err := newEpisodes()
+	if err != nil {
+		return nil, err
+	}
+	g := &gate[C]{Framework: f, Config: config, plans: plans, episodes: episodes, near: near}
 	g.Key = watched(config.Key, &watch{logger: g.logger})
 	g.settles = config.SkipFailed || config.SkipSuccessful || config.CountIf != nil
 	return g.serve, nil
@@ -38,7 +42,8 @@ type gate[C any] struct {
 	Config[C]
 	plans    *plans
 	episodes *episodes
-	settles  bool // some requests are given back
+	near     *episodes // of keys that have nearly used up a limit
+	settles  bool      // some requests are given back
 
 	twice, preflight, badMessage, keyless once
 	refunds, shadows                      trouble
@@ -53,7 +58,11 @@ func (g *gate[C]) logger() *slog.Logger {
 
 func (g *gate[C]) serve(c C, next func(C) error) error {
 	request := g.Request(c)
-	if g.Skipper != nil && g.Skipper(c) || g.Limiter.Mode() == slidingwindow.ModeOff || g.SkipPreflight && isPreflight(request) {
+	if g.Skipper != nil && g.Skipper(c) || g.SkipPreflight && isPreflight(request) {
+		return next(c)
+	}
+	if g.Limiter.Mode() == slidingwindow.ModeOff {
+		g.tellOff(request)
 		return next(c)
 	}
 	form := request.MultipartForm
@@ -92,6 +101,9 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 	if t.decision.RetryAfter > 0 && g.OnFirstRefusal != nil && g.episodes.begins(episodeOf(t), time.Now(), t.decision.Limit.Window) {
 		g.OnFirstRefusal(c, t.decision)
 	}
+	if t.decision.RetryAfter == 0 && g.OnNearLimit != nil {
+		g.tellNear(c, t)
+	}
 	if !t.decision.Allowed {
 		return g.refuse(c, r)
 	}
@@ -103,6 +115,17 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 		return g.settle(c, next, r)
 	}
 	return serve(g.Framework, c, next, r)
+}
+
+// tellOff tells the limiter's observer of a request that nobody is asked about. What it would have
+// cost is not known.
+func (g *gate[C]) tellOff(request *http.Request) {
+	if observer := g.Limiter.Observer(); observer != nil {
+		observer.Decided(request.Context(), slidingwindow.Decided{
+			Request:  slidingwindow.Request{Limits: g.Limiter.Limits(), Cost: 1},
+			Decision: slidingwindow.Decision{Allowed: true, Reason: slidingwindow.ReasonOff},
+		})
+	}
 }
 
 // decide makes the decision of t, unless it returns a failure; without a plan the request is

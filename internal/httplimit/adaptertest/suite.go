@@ -36,6 +36,8 @@ func Run(t *testing.T, adapter Adapter) {
 		"Modes":                 modes,
 		"Context":               fromContext,
 		"FirstRefusals":         firstRefusals,
+		"NearLimit":             nearLimit,
+		"OffIsObserved":         offIsObserved,
 		"SkipFailed":            skipFailed,
 		"SkipSuccessful":        skipSuccessful,
 		"CountIf":               countIf,
