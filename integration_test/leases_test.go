@@ -39,16 +39,17 @@ func init() { workers[leaseEnv] = workLeased }
 // leaseTask is what such a process does.
 type leaseTask struct {
 	URL        string
-	Limit      slidingwindow.Limit
-	For        time.Duration // of the lease; below 0: no leases
+	Limits     []slidingwindow.Limit
 	Goroutines int
-	Lasts      time.Duration
+	Pause      time.Duration // between the calls of a goroutine
+	Outages    bool          // calls may fail because the store does
 }
 
 // use is a call that was allowed. Its unit was used between two times of the computer's clock.
 type use struct{ From, To int64 }
 
-// workLeased calls as fast as it can, and writes each use to stdout.
+// workLeased makes calls until stdin ends, and writes each use to stdout at once: a process that is
+// killed takes nothing with it that it has used.
 func workLeased(text string) int {
 	if err := leaseUnits(text); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -75,53 +76,58 @@ func leaseUnits(text string) error {
 	if err != nil {
 		return err
 	}
-	var store slidingwindow.Store = redis
-	if task.For >= 0 {
-		leased, err := lease.New(redis, lease.Config{For: task.For})
-		if err != nil {
-			return err
-		}
-		defer func() { _ = leased.Close() }()
-		store = leased
-	}
-	limiter, err := slidingwindow.New(store, task.Limit)
+	defer redis.Close()
+	store, err := lease.New(redis, lease.Config{})
 	if err != nil {
 		return err
 	}
-	var out sync.Mutex
-	stdout := bufio.NewWriter(os.Stdout)
-	end := time.Now().Add(task.Lasts)
+	limiter, err := slidingwindow.New(store, task.Limits...)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		end()
+	}()
 	errs := make([]error, task.Goroutines)
 	var all sync.WaitGroup
 	for g := range task.Goroutines {
-		all.Go(func() {
-			for time.Now().Before(end) {
-				from := time.Now().UnixNano()
-				d, err := limiter.Allow(context.Background(), "hot")
-				to := time.Now().UnixNano()
-				switch {
-				case err != nil:
-					errs[g] = err
-					return
-				case d.Allowed:
-					out.Lock()
-					_ = binary.Write(stdout, binary.BigEndian, use{from, to})
-					out.Unlock()
-				default:
-					time.Sleep(min(d.RetryAfter, 20*time.Millisecond))
-				}
-			}
-		})
+		all.Go(func() { errs[g] = useUnits(ctx, limiter, task) })
 	}
 	all.Wait()
-	return errors.Join(errors.Join(errs...), stdout.Flush())
+	return errors.Join(append(errs, store.Close())...)
+}
+
+func useUnits(ctx context.Context, limiter *slidingwindow.Limiter, task leaseTask) error {
+	for ; ctx.Err() == nil; time.Sleep(task.Pause) {
+		from := time.Now().UnixNano()
+		d, err := limiter.Allow(context.Background(), "hot") // not with ctx: no call is given up
+		u := use{from, time.Now().UnixNano()}
+		switch {
+		case task.Outages && errors.Is(err, slidingwindow.ErrStoreUnavailable):
+			time.Sleep(5 * time.Millisecond)
+		case err != nil:
+			return err
+		case d.Allowed:
+			if err := binary.Write(os.Stdout, binary.BigEndian, u); err != nil {
+				return err
+			}
+		default:
+			time.Sleep(min(d.RetryAfter, 20*time.Millisecond))
+		}
+	}
+	return nil
 }
 
 // holders are processes that use a leased limit.
 type holders struct {
 	commands []*exec.Cmd
-	uses     [][]use
+	stdins   []io.Closer
 	read     sync.WaitGroup
+
+	mu   sync.Mutex
+	uses [][]use
 }
 
 func startHolders(t *testing.T, processes int, task leaseTask) *holders {
@@ -134,10 +140,12 @@ func startHolders(t *testing.T, processes int, task leaseTask) *holders {
 		worker.Env = append(os.Environ(), leaseEnv+"="+string(text))
 		worker.Stderr = os.Stderr
 		subprocess.Tie(worker)
+		in, err := worker.StdinPipe()
+		require.NoError(t, err)
 		out, err := worker.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, worker.Start())
-		h.commands = append(h.commands, worker)
+		h.commands, h.stdins = append(h.commands, worker), append(h.stdins, in)
 		h.read.Go(func() {
 			in := bufio.NewReader(out)
 			for {
@@ -148,16 +156,45 @@ func startHolders(t *testing.T, processes int, task leaseTask) *holders {
 					}
 					return
 				}
+				h.mu.Lock()
 				h.uses[i] = append(h.uses[i], u)
+				h.mu.Unlock()
 			}
 		})
 	}
 	return h
 }
 
-// wait returns the uses of all processes, of which some may have been killed.
-func (h *holders) wait(t *testing.T, killed int) []use {
+// used is how often the process, or all of them without one, has used a unit so far.
+func (h *holders) used(processes ...int) (units int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, uses := range h.uses {
+		if len(processes) == 0 || slices.Contains(processes, i) {
+			units += len(uses)
+		}
+	}
+	return units
+}
+
+// await waits until more units were used.
+func (h *holders) await(t *testing.T, units int, processes ...int) {
 	t.Helper()
+	until := h.used(processes...) + units
+	require.Eventually(t, func() bool { return h.used(processes...) >= until }, patience, time.Millisecond)
+}
+
+func (h *holders) signal(t *testing.T, process int, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, h.commands[process].Process.Signal(signal))
+}
+
+// end ends the processes, of which some may have been killed, and returns the uses of all.
+func (h *holders) end(t *testing.T, killed int) []use {
+	t.Helper()
+	for _, in := range h.stdins {
+		_ = in.Close() // of one that was killed it is closed
+	}
 	h.read.Wait()
 	for _, worker := range h.commands {
 		if err := worker.Wait(); err != nil {
@@ -228,24 +265,23 @@ func TestPromise1_NoWindowOfLeasesHoldsMoreThanMax(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, server.Stop()) })
 	client := redistest.Connect(t, server.URL())
 	limit := slidingwindow.Limit{Name: "hot", Max: 2000, Window: 400 * time.Millisecond}
-	task := leaseTask{URL: server.URL(), Limit: limit, For: 0, Goroutines: 8, Lasts: 4 * time.Second}
-	h := startHolders(t, 4, task)
+	h := startHolders(t, 4, leaseTask{URL: server.URL(), Limits: []slidingwindow.Limit{limit}, Goroutines: 8})
 	for i := range 8 {
-		time.Sleep(250 * time.Millisecond)
+		h.await(t, int(limit.Max)/2)
 		if i == 4 {
-			require.NoError(t, h.commands[0].Process.Kill())
+			h.signal(t, 0, syscall.SIGKILL)
 		}
-		stopped := h.commands[1+i%3].Process
-		require.NoError(t, stopped.Signal(syscall.SIGSTOP))
+		stopped := 1 + i%3
+		h.signal(t, stopped, syscall.SIGSTOP)
 		time.Sleep(100 * time.Millisecond)
-		require.NoError(t, stopped.Signal(syscall.SIGCONT))
+		h.signal(t, stopped, syscall.SIGCONT)
 	}
-	uses := h.wait(t, 1)
+	uses := h.end(t, 1)
 	commands, _ := commandsOf(t, client)
 	assert.LessOrEqual(t, mostInAWindow(uses, limit.Window), int(limit.Max))
 	assert.Greater(t, len(uses), int(2*limit.Max), "it was more than some windows of it")
 	assert.Less(t, commands, len(uses), "leases decided")
-	t.Logf("%d units used of %d, %.4f commands for each", len(uses), limit.Max*int64(task.Lasts/limit.Window)+limit.Max, float64(commands)/float64(len(uses)))
+	t.Logf("%d units used, %.4f commands for each", len(uses), float64(commands)/float64(len(uses)))
 }
 
 // The check must find what is wrong.

@@ -3,11 +3,7 @@
 package faults_test
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -15,29 +11,20 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-e8747a6b/ratelimit/internal/redisserver"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// startServerWithClock starts a Redis whose clock can be set off by whole seconds. Not by
-// libfaketime: with jemalloc, which Debian builds Redis with, Redis does not start.
+// startServerWithClock starts a Redis whose clock can be set off by whole seconds.
 func startServerWithClock(t *testing.T) (s *server, set func(seconds int)) {
 	t.Helper()
-	if _, err := exec.LookPath("cc"); err != nil || runtime.GOOS != "linux" {
-		t.Skip("the clock of Redis can only be set on Linux, with a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu)")
+	process, err := redisserver.StartWithClock(t.Context())
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
 	}
-	dir := t.TempDir()
-	library, file := filepath.Join(dir, "clock.so"), filepath.Join(dir, "offset")
-	out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-O1", "-o", library, "testdata/clock.c").CombinedOutput()
-	require.NoError(t, err, string(out))
-	program, err := exec.LookPath("redis-server")
-	require.NoError(t, err)
-	script := fmt.Sprintf("#!/bin/sh\nLD_PRELOAD=%s CLOCK_OFFSET_FILE=%s exec %s \"$@\"\n", library, file, program)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis-server"), []byte(script), 0o700))
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	s = startServer(t)
+	s = serverOf(t, process, err)
 	return s, func(seconds int) {
-		require.NoError(t, os.WriteFile(file+".new", []byte(strconv.Itoa(seconds)), 0o600))
-		require.NoError(t, os.Rename(file+".new", file)) // it is read all the time
+		require.NoError(t, s.SetClock(seconds))
 		before := time.Now().Unix()
 		told, err := strconv.ParseInt(s.do("EVAL", "return redis.call('TIME')[1]", "0"), 10, 64)
 		require.NoError(t, err)

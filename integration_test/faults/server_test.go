@@ -27,6 +27,11 @@ type server struct {
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	process, err := redisserver.Start(t.Context(), args...)
+	return serverOf(t, process, err)
+}
+
+func serverOf(t *testing.T, process *redisserver.Server, err error) *server {
+	t.Helper()
 	require.NoError(t, err)
 	s := &server{Server: process, t: t}
 	t.Cleanup(func() {

@@ -103,6 +103,7 @@ func anything(quota, time.Duration) float64 { return math.Inf(1) }
 // The contestants that others are compared with.
 const (
 	oursName           = "ratelimit (sliding log)"
+	leasedName         = "ratelimit with leases"
 	incrName           = "floor: INCR"
 	byHandName         = "hand-written ZSET script"
 	rueidisLimiterName = "rueidislimiter"

@@ -44,7 +44,7 @@ func limitsTo(t *testing.T, s *server, c contestant, d demand) {
 // A limiter that does not limit would look fast.
 func TestEveryContestantLimits(t *testing.T) {
 	s := newServer(t)
-	for _, c := range append(onRedis(), inMemory()...) {
+	for _, c := range append(append(onRedis(), leased()), inMemory()...) {
 		t.Run(c.name, func(t *testing.T) { limitsTo(t, s, c, one(quota{Max: 10, Window: time.Hour})) })
 	}
 }
@@ -91,7 +91,7 @@ func TestContestantsLimitInACluster(t *testing.T) {
 func TestNamesAreOfOneContestant(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, c := range append(onRedis(), inMemory()...) {
+	for _, c := range append(append(onRedis(), leased()), inMemory()...) {
 		assert.False(t, seen[c.name], c.name)
 		seen[c.name] = true
 	}

@@ -13,6 +13,7 @@
 // one or two; the results say how long each part took. The parts:
 //
 //	calls         one limit, one unit a call: logs that fill, a hot key, refusals
+//	leases        a hot key, and a thousand tenants of whom some are much busier, with leases and without
 //	steady        the same where hits leave the window as others come
 //	limits        two limits, filling and steady
 //	costs         3 units a call, filling and steady

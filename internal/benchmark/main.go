@@ -51,6 +51,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{name: "calls", scenarios: simplest, plot: (*bench).plotSimplest},
+		{name: "leases", scenarios: withLeases},
 		{name: "steady", scenarios: ofKinds("steady"), plot: plotKinds("steady")},
 		{name: "limits", scenarios: ofKinds("limits"), plot: plotKinds("limits")},
 		{name: "costs", scenarios: ofKinds("costs"), plot: plotKinds("costs")},
@@ -117,7 +118,7 @@ func (b *bench) measureAll(ctx context.Context, out io.Writer, folder, command s
 			err = errors.Join(err, end())
 		}
 	}()
-	where := append(b.server.where(ctx), fmt.Sprintf("medians of %d rounds of %v each (calls, oneprocessor, stores), of %d (steady, limits, costs, cluster, echo, and distance of %v each), of %d (growth, processes)",
+	where := append(b.server.where(ctx), fmt.Sprintf("medians of %d rounds of %v each (calls, leases, oneprocessor, stores), of %d (steady, limits, costs, cluster, echo, and distance of %v each), of %d (growth, processes)",
 		b.rounds, b.cell, b.someRounds(), distantCell*b.cell, b.fewerRounds()))
 	if b.report, err = newReport(out, folder, where, command); err != nil {
 		return err

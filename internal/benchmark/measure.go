@@ -22,6 +22,7 @@ type work struct {
 
 	Fill   int           // calls for each key before the measurement, which is not timed
 	Settle time.Duration // how long to run unmeasured, after the calls of Fill
+	Zipf   bool          // some keys are asked for much more often than others; else all equally often
 	Rate   float64       // calls a second, made when their time has come; 0: as fast as each caller can
 }
 
@@ -31,6 +32,15 @@ func (w work) run(ctx context.Context, ask decide, keys []string, while time.Dur
 		return openLoop(ctx, ask, keys, arrivals(w.Rate, while))
 	}
 	return loadFor(ctx, ask, keys, w.Callers, while), nil
+}
+
+// order is the keys in the order in which callers ask for them, again and again.
+func (w work) order() []string {
+	keys := keyNames("user", w.Keys)
+	if w.Zipf {
+		return zipf(keys)
+	}
+	return keys
 }
 
 // measurement is one round of one contestant's work.
@@ -65,7 +75,7 @@ type opened struct {
 
 // prepare brings a contestant to where the work is measured from.
 func prepare(ctx context.Context, at place, c contestant, w work) (o opened, before *tally, err error) {
-	o.keys = keyNames("user", w.Keys)
+	o.keys = w.order()
 	if o.ask, o.end, err = c.open(ctx, at, w.Demand); err != nil {
 		return opened{}, nil, err
 	}

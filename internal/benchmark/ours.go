@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-e8747a6b/ratelimit/internal/fixedwindow"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
+	"github.com/seed-e8747a6b/ratelimit/slidingwindow/lease"
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/memory"
 )
 
@@ -31,6 +32,35 @@ func ours() contestant {
 			return openStore(at, d, newRedisStore)
 		},
 	}
+}
+
+// leased is ours with leases, as a user makes it.
+func leased() contestant {
+	return contestant{
+		name: leasedName, algorithm: "sliding log, exact", role: own, settings: ourSettings + "; RedisConfig{}, lease.Config{}", admits: oncePerWindow,
+		open: func(_ context.Context, at place, d demand) (decide, func(), error) {
+			return openStore(at, d, func(client rueidis.Client) (slidingwindow.Store, error) {
+				redis, err := newRedisStore(client)
+				if err != nil {
+					return nil, err
+				}
+				store, err := lease.New(redis, lease.Config{})
+				return leasedStore{store, redis}, err
+			})
+		},
+	}
+}
+
+// leasedStore is a store with leases and the one under it, which ends after it.
+type leasedStore struct {
+	*lease.Store
+	under slidingwindow.Store
+}
+
+func (s leasedStore) Close() error {
+	err := s.Store.Close()
+	closeStore(s.under)
+	return err
 }
 
 // fixedWindowOnRueidis tells what the algorithm costs from what its plumbing does.

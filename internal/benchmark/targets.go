@@ -43,6 +43,13 @@ func against(others func(result) bool, get func(figures) float64) func(*standing
 	}
 }
 
+// ofLeases is a figure of ours with leases as a multiple of another's.
+func ofLeases(other string, get func(figures) float64) func(*standing) (float64, string) {
+	return func(s *standing) (float64, string) {
+		return named(s.results, leasedName).over(named(s.results, other), get), other
+	}
+}
+
 func everyRow(kinds []string, callers ...int) []string {
 	var all []string
 	for _, k := range kinds {
@@ -80,6 +87,9 @@ func targets() []target {
 		{"p50, against the best limiter", 1.03, true, far, against(anyLimiter, p50)},
 		{"p99, against the best limiter", 1.1, true, far, against(anyLimiter, p99)},
 		{"decisions/s, against the best limiter", 45, false, []string{"refused-c64"}, ratesOf},
+		{"with leases: decisions/s, against INCR", 10, false, []string{leasedHotRow}, ofLeases(incrName, perSecond)},
+		{"with leases: commands sent a decision", 0.01, true, []string{leasedHotRow}, func(s *standing) (float64, string) { return named(s.results, leasedName).sent, "" }},
+		{"with leases: Redis CPU, against none", 0.5, true, []string{leasedZipfRow}, ofLeases(oursName, redisCPU)},
 		{"commands sent a decision", 0.001, true, []string{"refused-c64"}, func(s *standing) (float64, string) { return s.own.sent, "" }},
 	}
 }

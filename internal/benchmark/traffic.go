@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -50,4 +51,14 @@ func randomTraffic(q quota, windows int, seed uint64) []time.Time {
 		}
 	}
 	return calls
+}
+
+// zipf is a long list of keys, in which the one of rank r is about 1/r as often as the first.
+func zipf(keys []string) []string {
+	random := rand.New(rand.NewPCG(1, 0))
+	list := make([]string, 1<<16)
+	for i := range list {
+		list[i] = keys[min(len(keys), int(math.Pow(float64(len(keys)+1), random.Float64())))-1]
+	}
+	return list
 }

@@ -42,6 +42,8 @@ type Server struct {
 	begin []string // of the command line: a file of settings, if there is one
 	args  []string
 
+	environ []string // besides this process's
+
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
@@ -57,9 +59,13 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return start(ctx, dir, nil, withDefaults(args))
+}
+
+func withDefaults(args []string) []string {
 	// A replica that got its copy without a disk waits 5 seconds for it, and about one more for
 	// what is written next, although it is said to be online.
-	return start(ctx, dir, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync", "no"}, args...))
+	return append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync", "no"}, args...)
 }
 
 func newDir() (string, error) {
@@ -74,14 +80,14 @@ func newDir() (string, error) {
 }
 
 // start finds a port for a server and runs it. It removes the folder if it cannot.
-func start(ctx context.Context, dir string, begin, args []string) (*Server, error) {
+func start(ctx context.Context, dir string, begin, args []string, environ ...string) (*Server, error) {
 	program, err := findProgram()
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	// Another process may take the free port before redis-server does.
 	for try := 1; ; try++ {
-		s := &Server{program: program, dir: dir, begin: begin}
+		s := &Server{program: program, dir: dir, begin: begin, environ: environ}
 		var err, errArgs error
 		s.port, err = subprocess.FreePort()
 		s.args, errArgs = withFreePorts(args)
@@ -185,6 +191,7 @@ func (s *Server) run(ctx context.Context) error {
 	}, s.args)
 	// The program must outlive ctx, which bounds the start only.
 	s.cmd = exec.Command(s.server, args...)
+	s.cmd.Env = append(os.Environ(), s.environ...)
 	var output bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
 	subprocess.Tie(s.cmd)
