@@ -118,6 +118,12 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 	@$(GO) build -buildvcs=false -o bin/ ./internal/instructions
 	@exec bin/instructions $(if $(CHECK),-check)
 
+.PHONY: pictures
+pictures: ## draw docs/pictures from committed data; MEASURE=1 measures on Redis first
+	@$(if $(MEASURE),$(INSTALL) redis)
+	@$(GO) build -buildvcs=false -o bin/ ./internal/pictures
+	@exec bin/pictures $(if $(MEASURE),-measure)
+
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./slidingwindow/... ./echomw
