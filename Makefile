@@ -48,6 +48,11 @@ demo: build ## show two instances that share one quota; brings up Redis if it ca
 run: build ## serve the example API on PORT (3000); brings up Redis unless REDIS_URL is set
 	@bin/demo -serve -api bin/api -install $(INSTALL)
 
+.PHONY: play
+play: ## serve a page to try limits on, on PORT (3001); two instances if REDIS_URL is set
+	@$(GO) build -buildvcs=false -o bin/ ./examples/playground
+	@exec bin/playground
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
