@@ -61,6 +61,23 @@ test: ## run every test, also on a real Redis, with the race detector
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
+	@echo "make test: the page of examples/playground is tested in a browser by make browser"
+
+AXE := axe-core@4.14.1
+
+# Such as "-screenshots $$PWD/docs/pictures", or "-chromium /opt/chrome/chrome".
+BROWSERFLAGS ?=
+
+# npm checks what it fetched against the registry's hash of that version.
+.PHONY: browser
+browser: ## test the playground's page in headless Chromium, also with axe-core
+	@$(INSTALL) redis
+	@$(INSTALL) chromium
+	@$(INSTALL) npm
+	@rm -rf bin/axe && mkdir -p bin/axe
+	@cd bin/axe && npm pack --silent $(AXE) && tar -xzf axe-core-*.tgz package/axe.min.js
+	@$(GO) vet -C examples/playground/browser -tags browser .
+	$(GO) test -C examples/playground/browser -tags browser -count=1 -timeout 30m . -axe $(CURDIR)/bin/axe/package/axe.min.js $(BROWSERFLAGS)
 
 # An int has 32 bits there. Most kernels of amd64 run its programs; where this one does not,
 # the tests are built all the same.

@@ -125,11 +125,11 @@ func (b *board) record(h hit, compare bool) {
 }
 
 func (b *board) snapshot() snapshot {
-	s := snapshot{NowMS: time.Now().UnixMilli(), Settings: b.settings, Shared: b.shared, Fixed: counts{}, Hits: slices.Clone(b.hits)}
+	s := snapshot{NowMS: time.Now().UnixMilli(), Settings: b.settings, Shared: b.shared, Fixed: b.fixedSum.clone()}
+	s.Hits = append([]hit{}, b.hits...) // never null in JSON
 	for _, c := range b.instances {
 		s.Instances = append(s.Instances, c.clone())
 	}
-	s.Fixed = b.fixedSum.clone()
 	return s
 }
 

@@ -135,6 +135,7 @@ func TestSettingsBeginAnew(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, resp.StatusCode, text)
 	state := stateOf(t, url)
 	assert.Equal(t, settings{Max: 7, WindowMS: 60_000, Cost: 3}, state.Settings)
+	assert.NotNil(t, state.Hits, "the page appends to it, so it is no null")
 	assert.Empty(t, state.Hits)
 	assert.Equal(t, []counts{{allowed: 0, refused: 0, waiting: 0, failed: 0}}, state.Instances)
 
