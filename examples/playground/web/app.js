@@ -216,7 +216,7 @@ function draw() {
     brush.strokeStyle = colour('grid');
     brush.lineWidth = 1;
     line(0, top + rowHeight, width, top + rowHeight);
-    label(row === rows - 1 ? 'fixed window' : nameOf(row, state.instances.length).toLowerCase(), 4, top + 14);
+    label(row === rows - 1 ? 'Fixed window' : nameOf(row, state.instances.length), width - 4, top + 14, 'right');
   }
   brush.strokeStyle = colour('muted');
   brush.setLineDash([4, 3]);
