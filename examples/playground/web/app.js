@@ -169,6 +169,7 @@ element('edge').onclick = () => busy(element('edge'), async () => {
   await burst(0, fit - 1);
   await sleep(500);
   await burst(0, fit);
+  for (let i = 0; i < 200 && state.hits.length < 2 * fit; i++) await sleep(50); // until it was told of each
   say(`Of ${2 * fit} requests, the sliding log let ${state.instances[0].allowed} through, and the fixed window ${state.fixed.allowed}.`);
 });
 
