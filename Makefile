@@ -73,6 +73,11 @@ llm: ## show an LLM gateway with limits of requests and of tokens
 	@$(GO) build -C examples/llm -buildvcs=false -o ../../bin/ .
 	@exec bin/llm
 
+.PHONY: play
+play: ## serve a page to try limits on, on PORT (3001); two instances if REDIS_URL is set
+	@$(GO) build -buildvcs=false -o bin/ ./examples/playground
+	@exec bin/playground
+
 # A missing Redis is for the tests that need it to report. The race detector needs a C
 # compiler on Linux: where there is none, better all tests without it than no test.
 .PHONY: test
@@ -81,6 +86,26 @@ test: ## run every test, also on a real Redis, with the race detector
 	@if $(INSTALL) cc; then race=-race; export CGO_ENABLED=1; \
 	else race=; echo "make test: WITHOUT the race detector, as there is no C compiler" >&2; fi; \
 	$(call in-each-module,$(GO) test $$race -shuffle=on -count=1 -timeout 30m ./...)
+	@echo "make test: the page of examples/playground is tested in a browser by make browser"
+
+AXE := axe-core@4.14.1
+
+# Such as "-screenshots $$PWD/docs/pictures", or "-chromium /opt/chrome/chrome".
+BROWSERFLAGS ?=
+
+# npm checks what it fetched against the registry's hash of that version.
+.PHONY: browser
+browser: ## test the playground's page in headless Chromium, also with axe-core
+	@$(INSTALL) redis
+	@$(INSTALL) chromium
+	@$(INSTALL) npm
+	@rm -rf bin/axe && mkdir -p bin/axe
+	@cd bin/axe && npm pack --silent $(AXE) && tar -xzf axe-core-*.tgz package/axe.min.js
+	@$(GO) vet -C examples/playground/browser -tags browser .
+	$(GO) test -C examples/playground/browser -tags browser -count=1 -timeout 30m . -axe $(CURDIR)/bin/axe/package/axe.min.js $(BROWSERFLAGS)
+
+# A program to run the tests by, such as qemu-i386; true runs none.
+EXEC_386 ?=
 
 # An int has 32 bits there. Most kernels of amd64 run its programs; where this one does not,
 # the tests are built all the same.
@@ -89,7 +114,8 @@ test-386: ## vet everything for GOARCH=386, and test what users import
 	@$(INSTALL) redis || true
 	@$(call in-each-module,GOARCH=386 $(GO) vet ./...)
 	@export GOARCH=386; \
-	if $(GO) test -run '^$$' ./internal/subprocess >/dev/null 2>&1; then exec=; \
+	if [ -n "$(EXEC_386)" ]; then exec="-exec $(EXEC_386)"; \
+	elif $(GO) test -run '^$$' ./internal/subprocess >/dev/null 2>&1; then exec=; \
 	else exec="-exec true"; echo "make test-386: BUILT, NOT RUN, as this kernel runs no 32-bit programs" >&2; fi; \
 	set -x; $(GO) test $$exec -count=1 ./slidingwindow/... ./echomw/... ./config/...
 
@@ -147,6 +173,12 @@ instructions: ## count redis-server's instructions a decision; CHECK=1 to compar
 	@$(INSTALL) valgrind
 	@$(GO) build -C internal/instructions -buildvcs=false -o ../../bin/ .
 	@exec bin/instructions $(if $(CHECK),-check)
+
+.PHONY: pictures
+pictures: ## draw docs/pictures from committed data; MEASURE=1 measures on Redis first
+	@$(if $(MEASURE),$(INSTALL) redis)
+	@$(GO) build -buildvcs=false -o bin/ ./internal/pictures
+	@exec bin/pictures $(if $(MEASURE),-measure)
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks, with allocations

@@ -7,6 +7,8 @@
 #   install.sh make     GNU make
 #   install.sh valgrind valgrind, which "make instructions" needs
 #   install.sh prometheus  prometheus and promtool, which "make metrics" needs
+#   install.sh chromium Chromium or Chrome, which "make browser" needs
+#   install.sh npm      npm, from which "make browser" has the checks of accessibility
 #
 # It ends with 0 if the program is here, else it says what to do and ends with 1. It
 # starts no service.
@@ -30,6 +32,8 @@ here() {
 	make) has make ;;
 	valgrind) has valgrind ;;
 	prometheus) has prometheus && has promtool ;;
+	chromium) has chromium || has chromium-browser || has google-chrome || [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ] ;;
+	npm) has npm ;;
 	esac
 }
 
@@ -105,13 +109,13 @@ apt_install_prometheus() {
 # install THING, in each manager's words.
 install() {
 	if has brew && [ "$(id -u)" != 0 ]; then
-		case $1 in cc) return 1 ;; *) HOMEBREW_NO_AUTO_UPDATE=1 brew install -q "$1" ;; esac
+		case $1 in cc) return 1 ;; chromium) HOMEBREW_NO_AUTO_UPDATE=1 brew install -q --cask chromium ;; npm) HOMEBREW_NO_AUTO_UPDATE=1 brew install -q node ;; *) HOMEBREW_NO_AUTO_UPDATE=1 brew install -q "$1" ;; esac
 	elif ! may_be_root; then
 		say "cannot install it: not root, and no sudo without a password"
 		return 1
 	elif has apt-get; then
 		apt_update
-		case $1 in redis) apt_install_redis ;; prometheus) apt_install_prometheus ;; cc) apt_install gcc libc6-dev ;; *) apt_install "$1" ;; esac
+		case $1 in redis) apt_install_redis ;; prometheus) apt_install_prometheus ;; cc) apt_install gcc libc6-dev ;; chromium) apt_install chromium fonts-dejavu-core ;; *) apt_install "$1" ;; esac
 	elif has dnf; then
 		case $1 in
 		redis) as_root dnf -q -y install redis || as_root dnf -q -y install valkey-compat-redis ;;
@@ -153,15 +157,17 @@ advice() {
 	cc) say "install a C compiler: sudo apt-get install gcc libc6-dev (Debian, Ubuntu), xcode-select --install (macOS)" ;;
 	valgrind) say "install valgrind: sudo apt-get install valgrind (Debian, Ubuntu)" ;;
 	prometheus) say "install Prometheus with promtool: sudo apt-get install prometheus (Debian, Ubuntu), brew install prometheus (macOS)" ;;
+	chromium) say "install Chromium: sudo apt-get install chromium (Debian), brew install --cask chromium (macOS)" ;;
+	npm) say "install npm: sudo apt-get install npm (Debian, Ubuntu), brew install node (macOS)" ;;
 	make) say "install make: sudo apt-get install make (Debian, Ubuntu), xcode-select --install (macOS)" ;;
 	esac
 }
 
 thing=${1:-}
 case $thing in
-redis | cc | make | valgrind | prometheus) ;;
+redis | cc | make | valgrind | prometheus | chromium | npm) ;;
 *)
-	say "usage: install.sh redis|cc|make|valgrind|prometheus"
+	say "usage: install.sh redis|cc|make|valgrind|prometheus|chromium|npm"
 	exit 2
 	;;
 esac
