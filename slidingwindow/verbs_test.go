@@ -208,6 +208,17 @@ func TestScriptSettles(t *testing.T) {
 	assert.Equal(t, []int64{5}, s.decide('p', 0, 1, one).used, "a log of single units no longer")
 }
 
+// Two calls of one time that settle at the same units stay two.
+func TestScriptSettlesAtTheUnitsOfAnotherCallOfItsTime(t *testing.T) {
+	t.Parallel()
+	s := newScripts(t)
+	three, five := asked{name: "x", max: 20, window: time.Minute, cost: 3}, asked{name: "x", max: 20, window: time.Minute, cost: 5}
+	s.decide('t', 0, 1, three)
+	s.decide('t', 0, 1, five)
+	s.settle(three, s.now, 3, 5)
+	assert.Equal(t, []int64{10}, s.decide('p', 0, 1, five).used)
+}
+
 // TestPromise1_NoWindowHoldsMoreThanMaxWithEntriesAheadOfTheClock mixes calls of every kind, with two
 // limits and a cost for each, and uses what leads the clock at any time until then.
 func TestPromise1_NoWindowHoldsMoreThanMaxWithEntriesAheadOfTheClock(t *testing.T) {
