@@ -291,13 +291,13 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 	if len(q.keys) == 0 {
 		return nil
 	}
-	settle := s.settle
-	if !again {
-		settle = s.leave
-	}
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
-		return eachIfRefused(len(q.keys), func(from, to int) error {
+		return eachIfRefused(len(q.keys), again, func(from, to int, again bool) error {
+			settle := s.leave
+			if again {
+				settle = s.settle
+			}
 			b := &batch{question: question{keys: q.keys[from:to], args: q.args[4*from : 4*to]}}
 			settle.exec(ctx, s.client, pooled, []*batch{b})
 			return b.reply.Error()
@@ -311,6 +311,8 @@ func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) erro
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {
 		keys := appendKeys(nil, s.prefix, key, limits)
-		return eachIfRefused(len(keys), func(from, to int) error { return unlink(ctx, s.client, pooled, keys[from:to]...) })
+		return eachIfRefused(len(keys), true, func(from, to int, again bool) error {
+			return unlink(ctx, s.client, pooled, again, keys[from:to]...)
+		})
 	})
 }

@@ -108,9 +108,9 @@ func (s *script) command(client rueidis.Client, pooled bool, verb, body string, 
 }
 
 // unlink removes keys.
-func unlink(ctx context.Context, client rueidis.Client, pooled bool, keys ...string) error {
+func unlink(ctx context.Context, client rueidis.Client, pooled, retry bool, keys ...string) error {
 	return again(func() rueidis.RedisResult {
-		return client.Do(ctx, build(client.B().Arbitrary("UNLINK").Keys(keys...), pooled, true))
+		return client.Do(ctx, build(client.B().Arbitrary("UNLINK").Keys(keys...), pooled, retry))
 	}).Error()
 }
 

@@ -220,17 +220,22 @@ func countKeys(calls []*call) int {
 	return len(keys)
 }
 
-// eachIfRefused does something with several logs in one command or, if the server refuses that,
-// in a command for each: while a slot is moved, or behind a proxy that takes one key a command.
-// It is for what may be done twice. It returns the first error.
-func eachIfRefused(logs int, do func(from, to int) error) error {
-	err := do(0, logs)
-	if _, refused := replyOf(err); !refused || logs < 2 {
+// eachIfRefused does something with several logs in one command or, if that fails, in a command
+// for each: the server refuses several while a slot is moved, and a proxy may take one key a
+// command. A client that may ask again would do so until the deadline while a slot is moved, so it
+// may only for one log. What must not be done twice is done for each only if all were refused. It
+// returns the first error.
+func eachIfRefused(logs int, again bool, do func(from, to int, again bool) error) error {
+	if logs == 1 {
+		return do(0, 1, again)
+	}
+	err := do(0, logs, false)
+	if _, refused := replyOf(err); err == nil || !refused && !again {
 		return err
 	}
 	err = nil
 	for i := range logs {
-		if failed := do(i, i+1); err == nil {
+		if failed := do(i, i+1, again); err == nil {
 			err = failed
 		}
 	}
