@@ -84,11 +84,20 @@ func boundRound(t *testing.T, fault string, callers int) time.Duration {
 	return r.Worst
 }
 
-// watchPeak watches how many goroutines there are, and how much of the heap is in use without
-// the records of calls, until told to stop. Garbage does not count: there is as much of it as
-// the records make the collector allow.
+// inUse is how much of the heap is in use. Garbage does not count: there is as much of it as the
+// records of calls make the collector allow.
+func inUse() uint64 {
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return memory.HeapAlloc
+}
+
+// watchPeak watches how many goroutines there are, and how much more of the heap is in use than
+// now, without the records of calls, until told to stop.
 func watchPeak() (stop func() (goroutines int, heap uint64)) {
 	ended, done := make(chan struct{}), make(chan struct{})
+	before := inUse() // other tests leave something behind
 	var goroutines int
 	var heap uint64
 	go func() {
@@ -100,11 +109,9 @@ func watchPeak() (stop func() (goroutines int, heap uint64)) {
 			case <-time.After(100 * time.Millisecond):
 			}
 			goroutines = max(goroutines, runtime.NumGoroutine())
-			records := recorded.Load() // before others are made
-			runtime.GC()
-			var memory runtime.MemStats
-			runtime.ReadMemStats(&memory)
-			heap = max(heap, memory.HeapAlloc-min(memory.HeapAlloc, records))
+			known := before + recorded.Load() // before others are made
+			now := inUse()
+			heap = max(heap, now-min(now, known))
 		}
 	}()
 	return func() (int, uint64) {
