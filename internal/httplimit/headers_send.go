@@ -18,7 +18,7 @@ type sender struct {
 
 // serve runs the handlers behind the limiter that has decided last.
 func serve[C any](f *Framework[C], c C, next func(C) error, r *record) error {
-	w := f.Writer(c)
+	w := f.Writer(c)                                           //nolint:bodyclose // a writer, and no response of a client
 	if !r.last().tells || r.sender.record != nil || w == nil { // nothing to tell, or a limiter further out does it
 		return next(c)
 	}

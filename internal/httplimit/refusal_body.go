@@ -50,7 +50,7 @@ func (b *defaultBody) String() string { return fmt.Sprint(b.problem.Title, ". ",
 
 // sendWithType makes the response to c tell the media type, if this body is written to it.
 func sendWithType[C any](f *Framework[C], c C, b *defaultBody) {
-	w := f.Writer(c)
+	w := f.Writer(c) //nolint:bodyclose // a writer, and no response of a client
 	if w == nil {
 		return
 	}

@@ -36,7 +36,10 @@ type canvas struct {
 	elements      strings.Builder
 }
 
-func newCanvas(theme theme, width, height int) *canvas {
+// width of every picture.
+const width = 760
+
+func newCanvas(theme theme, height int) *canvas {
 	return &canvas{theme: theme, width: width, height: height}
 }
 

@@ -11,8 +11,8 @@ type box struct {
 
 // drawDecision draws how one decision travels. Nothing in it is measured.
 func drawDecision(theme theme) string {
-	const width, height, left = 760, 470, 20
-	c := newCanvas(theme, width, height)
+	const height, left = 470, 20
+	c := newCanvas(theme, height)
 	c.text(left, 30, 17, c.ink, "start", "How one decision travels", `font-weight="600"`)
 
 	boxes := []box{

@@ -140,8 +140,8 @@ func mostUsed(hits []edgeHit) int {
 }
 
 func drawEdge(theme theme, hits map[string][]edgeHit) string {
-	const width, left, right = 760, 64, 20
-	c := newCanvas(theme, width, 560)
+	const left, right = 64, 20
+	c := newCanvas(theme, 560)
 	c.text(left, 30, 17, c.ink, "start", fmt.Sprintf("A burst around the edge: %d requests in any %v are the limit", edgeMax, edgeWindow), `font-weight="600"`)
 	c.rect(left, 43, 12, 12, c.allowed)
 	c.text(left+18, 53, 12, c.ink, "start", "allowed")

@@ -180,8 +180,8 @@ func readOutage(file string) (outage, error) {
 }
 
 func drawOutage(theme theme, o outage) string {
-	const width, left, right = 760, 64, 20
-	c := newCanvas(theme, width, 620)
+	const left, right = 64, 20
+	c := newCanvas(theme, 620)
 	c.text(left, 30, 17, c.ink, "start", "One outage of Redis, as callers see it", `font-weight="600"`)
 	c.text(left, 50, 12, c.muted, "start", fmt.Sprintf("20 calls a second, a limit of %d a second; calls in each half second", outageMax))
 

@@ -48,8 +48,8 @@ func readThroughput(results string) ([]rates, error) {
 }
 
 func drawThroughput(theme theme, all []rates) string {
-	const width, height, left, right, top, bottom = 760, 460, 64, 230, 64, 400
-	c := newCanvas(theme, width, height)
+	const height, left, right, top, bottom = 460, 64, 230, 64, 400
+	c := newCanvas(theme, height)
 	c.text(left, 30, 17, c.ink, "start", "Decisions a second on one Redis", `font-weight="600"`)
 	c.text(left, 50, 12, c.muted, "start", "Every call is allowed, over 10,000 keys; measured by make bench, whose page of results names the machine.")
 
