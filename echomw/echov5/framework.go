@@ -93,7 +93,7 @@ func statusOf(err error) (status int, message any, bare bool) {
 	if httpError, ok := coder.(*echo.HTTPError); ok && httpError.Message != "" {
 		message = httpError.Message
 	}
-	_, bare = err.(echo.HTTPStatusCoder) //nolint:errorlint // one that is wrapped is not bare
+	_, bare = err.(echo.HTTPStatusCoder) // one that is wrapped is not bare
 	return status, message, bare
 }
 

@@ -80,10 +80,11 @@ func TestSignalsGiveThePlacesBack(t *testing.T) {
 
 			// Three jobs are done at once, and 8 x 2 lanes are in line: the last of them is to use its
 			// unit in 5 windows, so there is none left for less than 6.
-			lineIs := func(windows time.Duration) bool {
+			lineIs := func(windows float64) bool {
 				d, err := limiter.Peek(t.Context(), key)
 				require.NoError(t, err)
-				return d.RetryAfter > (windows-1)*s.limit().Window && d.RetryAfter <= windows*s.limit().Window
+				ahead := d.RetryAfter.Seconds() / s.limit().Window.Seconds()
+				return ahead > windows-1 && ahead <= windows
 			}
 			require.Eventually(t, func() bool { return lineIs(6) }, 2*time.Minute, 10*time.Millisecond)
 			pid := cmd.Process.Pid

@@ -29,10 +29,7 @@ func httprateOnRedis() contestant {
 					httprate.WithErrorHandler(func(w http.ResponseWriter, _ *http.Request, err error) {
 						w.(*noResponse).err = err
 					}))
-				if cost > 1 {
-					ctx = httprate.WithIncrement(ctx, int(cost))
-				}
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+				request, err := http.NewRequestWithContext(httprate.WithIncrement(ctx, int(cost)), http.MethodGet, "/", nil)
 				if err != nil {
 					return nil, err
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -55,6 +56,12 @@ func soak(ctx context.Context, s settings) (_ *result, err error) {
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	go watchMachine(watching, r.journal)
+	disk, err := os.CreateTemp("", "soak-disk-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = errors.Join(disk.Close(), os.Remove(disk.Name())) }()
+	go watchDisk(watching, disk, r.journal)
 	loaded, cancel := context.WithTimeout(ctx, s.length)
 	defer cancel()
 	checked := make(chan struct{})
@@ -81,9 +88,25 @@ func soak(ctx context.Context, s settings) (_ *result, err error) {
 	return r, r.checkKeys(ctx, servers)
 }
 
+const long = 120 * time.Millisecond // for a sleep of 20ms, and for a write to disk
+
+// watchDisk notes when the disk takes long, for which the Redis waits with each write.
+func watchDisk(ctx context.Context, disk *os.File, log *journal) {
+	for ctx.Err() == nil {
+		began := now()
+		if _, err := disk.WriteAt([]byte("soak"), 0); err != nil || disk.Sync() != nil {
+			return // the file is closed: the run has ended
+		}
+		if ended := now(); ended-began > long.Microseconds() {
+			log.machineStalled(began, ended)
+		}
+		sleep(ctx, 10*long)
+	}
+}
+
 // watchMachine notes when a short sleep took long.
 func watchMachine(ctx context.Context, log *journal) {
-	const short, long = 20 * time.Millisecond, 120 * time.Millisecond
+	const short = 20 * time.Millisecond
 	for last := now(); ctx.Err() == nil; {
 		sleep(ctx, short)
 		woke := now()
