@@ -166,6 +166,10 @@ func (w *worker) judge(ctx context.Context, err error, start, end int64) bool {
 	return false
 }
 
+// ahead bounds how far ahead of the clock a hit is: by a microsecond for each other one that was
+// decided in its microsecond, and has as many units.
+const ahead = time.Millisecond
+
 // judgeDecision counts a decision on n units, and tells of one that cannot be.
 func (w *worker) judgeDecision(d slidingwindow.Decision, n int64) {
 	sound := d.Remaining >= 0 && d.Remaining <= d.Limit.Max
@@ -178,7 +182,7 @@ func (w *worker) judgeDecision(d slidingwindow.Decision, n int64) {
 		fallthrough
 	default:
 		w.out.count(countRefused)
-		sound = sound && d.Granted == 0 && d.RetryAfter > 0 && d.RetryAfter <= d.Limit.Window
+		sound = sound && d.Granted == 0 && d.RetryAfter > 0 && d.RetryAfter <= d.Limit.Window+ahead
 	}
 	if !sound {
 		w.out.send(event{Kind: problem, Text: fmt.Sprintf("a decision on %d units that cannot be: %+v", n, d)})
