@@ -121,13 +121,18 @@ func (s scenario) run(t *testing.T) row {
 	load.awaitSuccess(t)
 
 	time.Sleep(s.Hold / 4)
+	injecting := time.Now()
 	s.Inject()
 	injected := time.Now()
 	pause := func() { time.Sleep(poll) }
 	if s.Repeat > 0 {
 		pause = func() { time.Sleep(s.Repeat); s.Inject() }
 	}
-	shown := await(func() bool { return time.Since(injected) >= s.Hold && s.Until(load, injected) }, pause)
+	since := injected
+	if !s.Harmless {
+		since = injecting // it may be over when Inject returns
+	}
+	shown := await(func() bool { return time.Since(injected) >= s.Hold && s.Until(load, since) }, pause)
 	none := load.endAll()
 	lifting := time.Now()
 	if s.Lift != nil {
@@ -268,14 +273,14 @@ func await(holds func() bool, pause func()) bool {
 type condition func(load *traffic, since time.Time) bool
 
 // everybody is: each caller made such a call.
-func everybody(such func(*record) bool) condition {
+func everybody(such kind) condition {
 	return func(load *traffic, since time.Time) bool {
 		return !slices.ContainsFunc(load.callers, func(c *caller) bool { return !c.made(since, such) })
 	}
 }
 
 // somebody is: a caller made such a call.
-func somebody(such func(*record) bool) condition {
+func somebody(such kind) condition {
 	return func(load *traffic, since time.Time) bool {
 		return slices.ContainsFunc(load.callers, func(c *caller) bool { return c.made(since, such) })
 	}
@@ -286,13 +291,17 @@ func exceeded(limit slidingwindow.Limit) condition {
 	return func(load *traffic, _ time.Time) bool { return overAdmitted(load.admitted(), limit) > 0 }
 }
 
-func failed(r *record) bool  { return r.err != nil }
-func served(r *record) bool  { return r.err == nil }
-func decided(r *record) bool { return r.err == nil && !r.cached } // by Redis
+// A kind of call since some time. A call that was under way then can be told of a fault that
+// came then, but what it was decided is no evidence of what came.
+type kind func(r *record, since time.Time) bool
+
+func failed(r *record, since time.Time) bool  { return r.err != nil && !r.end.Before(since) }
+func served(r *record, since time.Time) bool  { return r.err == nil && !r.start.Before(since) }
+func decided(r *record, since time.Time) bool { return served(r, since) && !r.cached } // by Redis
 
 // failedBy is a call whose error has that cause; see [cause].
-func failedBy(name string) func(*record) bool {
-	return func(r *record) bool { return r.err != nil && cause(r.err) == name }
+func failedBy(name string) kind {
+	return func(r *record, since time.Time) bool { return failed(r, since) && cause(r.err) == name }
 }
 
 // caller makes one call after the other and records them.
@@ -348,11 +357,11 @@ func (c *caller) run(ctx context.Context, calling *sync.RWMutex) {
 }
 
 // made tells whether the caller made such a call since some time.
-func (c *caller) made(since time.Time, such func(*record) bool) bool {
+func (c *caller) made(since time.Time, such kind) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := len(c.calls) - 1; i >= 0 && !c.calls[i].start.Before(since); i-- {
-		if such(&c.calls[i]) {
+	for i := len(c.calls) - 1; i >= 0 && !c.calls[i].end.Before(since); i-- {
+		if such(&c.calls[i], since) {
 			return true
 		}
 	}

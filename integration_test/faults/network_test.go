@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/toxics"
@@ -65,22 +66,18 @@ func TestNetwork(t *testing.T) {
 		t.Run(test.fault, func(t *testing.T) {
 			s := startServer(t)
 			n := startNetwork(t, s)
-			var until condition
-			if test.kind == "slow_close" { // a connection that is made again is well
-				until = somebody(failed)
+			poison := func() {
+				for _, stream := range test.streams {
+					n.poison(test.kind, stream, test.attributes)
+				}
 			}
-			scenario{
-				Fault: test.fault, URL: n.url(), Harmless: !test.fails, Until: until,
-				Inject: func() {
-					for _, stream := range test.streams {
-						n.poison(test.kind, stream, test.attributes)
-					}
-					if test.kind == "slow_close" {
-						s.do("CLIENT", "KILL", "TYPE", "normal")
-					}
-				},
-				Lift: n.heal,
-			}.run(t)
+			fault := scenario{Fault: test.fault, URL: n.url(), Harmless: !test.fails, Inject: poison, Lift: n.heal}
+			if test.kind == "slow_close" { // a connection that is made again is well
+				poison()
+				fault.Inject = func() { s.do("CLIENT", "KILL", "TYPE", "normal") }
+				fault.Repeat, fault.Until = time.Second, somebody(failed)
+			}
+			fault.run(t)
 		})
 	}
 }
