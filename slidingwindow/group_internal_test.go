@@ -294,8 +294,11 @@ func TestBatchesInFlightFollowTheNetwork(t *testing.T) {
 	for trip, want := range map[time.Duration]int{
 		0: 1, 99 * time.Microsecond: 1, 100 * time.Microsecond: 2, time.Millisecond: 6, 5 * time.Millisecond: 22, 20 * time.Millisecond: 32, time.Hour: 32,
 	} {
-		assert.Equal(t, want, byDefault.batchesFor(trip), trip)
-		assert.Equal(t, 7, groupLimits{batches: 7}.batchesFor(trip), "as it was set")
+		assert.Equal(t, want, byDefault.batchesFor(trip, 1), trip)
+		assert.Equal(t, 7, groupLimits{batches: 7}.batchesFor(trip, 1000), "as it was set")
+	}
+	for waiting, want := range map[int]int{15: 1, 16: 2, 32: 3, 48: 4, 1000: 4} {
+		assert.Equal(t, want, byDefault.batchesFor(0, waiting), "many calls wait for a Redis that is near")
 	}
 	var r roundTrip
 	assert.Zero(t, r.fastest())

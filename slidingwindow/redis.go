@@ -46,7 +46,8 @@ type RedisConfig struct {
 	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
 	// each node: 1 or more. Each has a connection of its own. A negative value is an error.
 	// 0 stands for the default. Defaults to 1 where a round trip takes less than 0.1ms, as on
-	// the same machine, and to more the longer it is: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, 32 from 8ms on.
+	// the same machine, and one more for each 16 calls that wait, 4 at most; and to more the
+	// longer it is: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, 32 from 8ms on.
 	BatchesInFlight int
 
 	// OnBatch is called with each batch of calls that are decided together, before it is sent, with

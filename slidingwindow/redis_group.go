@@ -101,7 +101,7 @@ func (g *group) leader() *call {
 	for len(g.waiting) > 0 && g.waiting[0].left {
 		g.dropFirst(1)
 	}
-	if len(g.waiting) == 0 || g.gathering || g.flying >= g.limits.batchesFor(g.trip.fastest()) {
+	if len(g.waiting) == 0 || g.gathering || g.flying >= g.limits.batchesFor(g.trip.fastest(), len(g.waiting)) {
 		return nil
 	}
 	g.flying++
@@ -238,8 +238,11 @@ func (g *group) close() {
 
 const (
 	// A round trip that is shorter is the time of Redis and of CPUs, not of the network. There one
-	// batch at a time costs least: calls that are made meanwhile share the next one.
-	nearby = 100 * time.Microsecond
+	// batch at a time costs least: calls that are made meanwhile share the next one. Of so many
+	// that wait, a command more costs each of them little, and Redis has work meanwhile.
+	nearby       = 100 * time.Microsecond
+	perNearBatch = 16
+	mostNear     = 4
 
 	// A longer way has room for more batches. One for each so much of a round trip keeps a
 	// call from waiting much for those of others, and leaves something to share.
@@ -253,14 +256,14 @@ const (
 )
 
 // batchesFor is how many batches may be under way where the network's round trip takes that
-// long. Waiting for a batch to return pays while Redis or a CPU is what limits: then the next
+// long and so many calls wait. Waiting for a batch to return pays while Redis or a CPU is what limits: then the next
 // batch is larger. It does not while batches are only on their way.
-func (l groupLimits) batchesFor(trip time.Duration) int {
+func (l groupLimits) batchesFor(trip time.Duration, waiting int) int {
 	switch {
 	case l.batches > 0:
 		return l.batches
 	case trip < nearby:
-		return 1
+		return min(1+waiting/perNearBatch, mostNear)
 	default:
 		return min(2+int(trip/perBatch), mostBatches)
 	}
