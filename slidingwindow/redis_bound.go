@@ -13,7 +13,7 @@ import (
 // end: rueidis bounds a command in the caller's goroutine by the deadline alone. stop must be
 // called after the call.
 type boundContext struct {
-	context.Context // what else may end it
+	context.Context // may end earlier than the deadline
 	deadline        time.Time
 	calls           *interrupt.Registry
 	returned        func() // nil if the command does not end with the context

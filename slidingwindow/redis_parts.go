@@ -12,7 +12,7 @@ import (
 type parts struct {
 	*link
 	limits groupLimits
-	group  *group // of all calls; in a Cluster of those whose node is not known
+	group  *group // for all calls; in a Cluster only for calls whose node is not known
 
 	mu     sync.Mutex
 	byNode map[string]*group // for each name that a node ever had

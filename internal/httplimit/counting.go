@@ -47,7 +47,7 @@ func (g *gate[C]) counts(ctx context.Context, c C, err error) bool {
 	return failed != g.SkipFailed
 }
 
-// refundTimeout bounds a refund, besides the store's own timeout.
+// refundTimeout bounds a refund, in addition to the store's own timeout.
 const refundTimeout = 5 * time.Second
 
 // refund gives back what a turn took, even if the client has left and its context has ended.

@@ -187,7 +187,7 @@ func (p *pool) take(n, now int64, d *slidingwindow.Decision) bool {
 
 // decide makes d the Decision of a call that took n units.
 func (p *pool) decide(n, receipt, now int64, d *slidingwindow.Decision) {
-	var few [4]slidingwindow.Status // so many limits need no allocation here
+	var few [4]slidingwindow.Status // spares an allocation
 	statuses := few[:0]
 	left, end := p.left(now)
 	for i := range p.limits {
