@@ -27,12 +27,12 @@ const (
 //
 // The text has letters, digits, "-", "_" and one dot: about 100 bytes for one limit and 50 for
 // each further one. It holds all that d tells, and the names of its limits and its store. It does
-// not hold the key, which the text needs to be settled, but 32 bits of a hash of it: enough to
-// notice another key. Who has the text can check a guess of the key by them. So if keys are
+// not hold the key, which you need to settle it. It holds 32 bits of a hash of the key: enough to
+// notice another key. With them, whoever has the text can check a guess of the key. So if keys are
 // secret, use hashes of them as keys.
 //
-// The text is neither secret nor signed. Its checksum finds what was damaged or edited, but who
-// knows this package can forge it: do not take it back from somebody whom you limit.
+// The text is neither secret nor signed. Its checksum finds damage and edits, but anybody who knows
+// this package can forge it: do not accept it from somebody whom you limit.
 //
 // A d that was changed since its call returned it is [ErrDecisionChanged].
 func (d Decision) MarshalText() ([]byte, error) {
@@ -67,8 +67,8 @@ func (d Decision) MarshalText() ([]byte, error) {
 // implements [encoding.TextUnmarshaler].
 //
 // A text that was cut, padded or changed is [ErrDecisionChanged], and one of another version of
-// this form is [ErrDecisionVersion]. d is then as it was. Whether it fits the key and the store
-// is found out by [Limiter.Refund] and [Limiter.Settle].
+// this form is [ErrDecisionVersion]. d is then unchanged. [Limiter.Refund] and [Limiter.Settle] find
+// out whether the Decision fits the key and the store.
 func (d *Decision) UnmarshalText(text []byte) error {
 	version, body, _ := strings.Cut(string(text), ".")
 	if version != textVersion {
@@ -89,7 +89,7 @@ func (d *Decision) UnmarshalText(text []byte) error {
 	if !ok {
 		return textChanged(text, "holds no Decision")
 	}
-	// What MarshalText would write otherwise, it did not write: a line end in base64, say.
+	// The decoder also accepts what MarshalText never writes, such as a line end in base64.
 	if again, err := decoded.MarshalText(); err != nil || !bytes.Equal(again, text) {
 		return textChanged(text, "is not as MarshalText writes it")
 	}
@@ -110,7 +110,7 @@ func textSum(content []byte) []byte {
 	return sum[:textSumBytes]
 }
 
-// isToldBy reports whether d says of its binding limit what s says.
+// isToldBy reports whether d says the same of its binding limit as s.
 func (s *Status) isToldBy(d *Decision) bool {
 	return d.Limit == s.Limit && d.Granted == s.Granted && d.Remaining == s.Remaining &&
 		d.RetryAfter == s.RetryAfter && d.ReplenishAfter == s.ReplenishAfter

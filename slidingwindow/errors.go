@@ -46,8 +46,8 @@ var (
 	// ErrInvalidWait means that [Limiter.Reserve] was given a negative time to wait.
 	ErrInvalidWait = errors.New("slidingwindow: invalid wait")
 
-	// ErrWaitTooLong means that [Limiter.Wait] would have to wait for longer than ctx has time. It
-	// says so at once, and nothing was taken. See [WaitError].
+	// ErrWaitTooLong means that [Limiter.Wait] would have to wait for longer than ctx has time. Wait
+	// returns it at once, and nothing was taken. See [WaitError].
 	ErrWaitTooLong = errors.New("slidingwindow: wait too long")
 
 	// ErrStoreUnavailable means that the store gave no decision in time: it could
@@ -56,17 +56,17 @@ var (
 	// still have been counted if the store got it but its answer was lost.
 	ErrStoreUnavailable = errors.New("slidingwindow: store unavailable")
 
-	// ErrCallRejected comes with an ErrStoreUnavailable that says nothing of other calls: Redis
-	// answered, but would not run this command. The user lacks a permission for it or for the key
-	// (NOPERM), Redis does not know it, the key is of another node (MOVED), its slot is being moved
-	// (TRYAGAIN), or keys of several slots were in it (CROSSSLOT). Unlike an outage it is not
-	// waited out, except for TRYAGAIN. See [ReplyError] for which it is.
+	// ErrCallRejected comes with an ErrStoreUnavailable that says nothing about other calls: Redis
+	// answered, but did not run this command. The user lacks a permission for it or for the key
+	// (NOPERM), Redis does not know it, the key is on another node (MOVED), its slot is being moved
+	// (TRYAGAIN), or it had keys of several slots (CROSSSLOT). Unlike an outage it does not end by
+	// waiting, except for TRYAGAIN. [ReplyError] tells which it is.
 	ErrCallRejected = errors.New("slidingwindow: the store rejects this call")
 
-	// ErrForeignData means that Redis holds something under the key of a log that
-	// is not a log, or is one of another format, as versions before v0.1.0 wrote. Only this
-	// key cannot be decided. Delete it, wait until the log expires (two windows), call
-	// [Limiter.Reset], or choose another [RedisConfig].Prefix.
+	// ErrForeignData means that Redis holds something that is not a log under the key of a log, or
+	// a log of another format, as versions before v0.1.0 wrote. Only calls for this key cannot be
+	// decided. Delete it, wait until the log expires (two windows), call [Limiter.Reset], or choose
+	// another [RedisConfig].Prefix.
 	ErrForeignData = errors.New("slidingwindow: the key holds something that is not a log of this package")
 )
 

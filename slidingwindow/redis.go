@@ -28,31 +28,31 @@ type RedisConfig struct {
 	// "rl".
 	Prefix string
 
-	// Timeout bounds each call, besides the caller's context: one that takes longer gives
-	// ErrStoreUnavailable. 0 stands for the default, a negative value is an error.
+	// Timeout bounds each call, in addition to the caller's context. A call that takes longer
+	// fails with ErrStoreUnavailable. 0 stands for the default, a negative value is an error.
 	// Defaults to 250ms.
 	Timeout time.Duration
 
-	// BatchSize is how many calls share a command at most: 1 or more. Redis serves
-	// nobody else while it decides a batch, for about 5 us a call. 0 stands for the default, a
-	// negative value is an error. Defaults to 256.
+	// BatchSize is the largest number of calls that share a command: 1 or more. Redis serves
+	// nobody else while it decides a batch, which takes about 5 us per call. 0 stands for the
+	// default, a negative value is an error. Defaults to 256.
 	BatchSize int
 
-	// ConnectionLifetime bounds how long a connection is used, so that calls follow an address
-	// that has moved from a server which is still there. It is for connections of package
-	// redisconn. 0 stands for the default, a negative value is an error. Defaults to 1m.
+	// ConnectionLifetime bounds how long a connection is used. So calls follow an address that
+	// has moved to another server while the old server still runs. It applies to connections of
+	// package redisconn. 0 stands for the default, a negative value is an error. Defaults to 1m.
 	ConnectionLifetime time.Duration
 
 	// BatchesInFlight is how many batches may be under way at a time, in a Cluster for
 	// each node: 1 or more. Each has a connection of its own. A negative value is an error.
-	// 0 stands for the default. Defaults to 1 where a round trip takes less than 0.1ms, as on
-	// the same machine, and one more for each 16 calls that wait, 4 at most; and to more the
-	// longer it is: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, 32 from 8ms on.
+	// 0 stands for the default. Defaults to a number that follows the round trip. Below 0.1ms, as
+	// on the same machine, it is 1, plus 1 for each 16 calls that wait, at most 4. Otherwise it
+	// grows with the round trip: 2 at 0.1ms, 6 at 1ms, 22 at 5ms, and 32 from 7.5ms on.
 	BatchesInFlight int
 
-	// OnBatch is called with each batch of calls that are decided together, before it is sent, with
-	// their number: 1 for a lone call. It must be quick, and safe for concurrent use. Behind a proxy
-	// that shards keys, and in a Cluster, a batch has a command for each key. Optional.
+	// OnBatch is called before each batch is sent, with the number of calls in it: 1 for a lone
+	// call. It must be quick, and safe for concurrent use. Behind a proxy that shards keys, and in
+	// a Cluster, a batch has a command for each key. Optional.
 	OnBatch func(calls int)
 }
 
@@ -63,65 +63,67 @@ type RedisConfig struct {
 //
 // # Batches
 //
-// A lone call goes at once, in its caller's goroutine (without package redisconn only if its
-// context cannot end: else the caller could not leave). Calls that are made at the same time in
-// one process share a command: while batches are under way the next one gathers, and is
-// decided in the order in which its calls came. No call waits for a timer. How many batches are
-// under way follows the network (see RedisConfig.BatchesInFlight). In a Cluster a
-// batch is of one node, with a command for each key, and these go out together. Each call has its own answer or error. One
-// whose context ends leaves at once; if it was not sent yet it takes nothing. Behind a proxy that
-// shards keys, [RedisStore.Check] ends the sharing of commands between keys. Peeks, refunds and
-// resets are not in batches. A few at a time have a connection each, and others share one.
+// A lone call is sent at once, in its caller's goroutine. (Without package redisconn that needs a
+// context that cannot end: otherwise the caller could not leave.) Calls that are made at the same
+// time in one process share a command: while batches are under way, the next batch gathers. Its
+// calls are decided in the order in which they came. No call waits for a timer. The number of
+// batches under way follows the network (see RedisConfig.BatchesInFlight). In a Cluster a batch is
+// for one node. It has a command for each key, and these are sent together. Each call has its own
+// answer or error. A call whose context ends returns at once. If it was not sent yet, it takes
+// nothing. Behind a proxy that shards keys, [RedisStore.Check] stops different keys from sharing a
+// command. Peeks, refunds and resets are not in batches. A few at a time have a connection each,
+// and the others share one.
 //
-// While a slot of a Cluster is moved to another node, calls of one limit go on, and what they
-// count moves as well. Several logs of a key can be in two places: such a call is tried
-// again for about 30 ms, and then fails with ErrStoreUnavailable (TRYAGAIN) and counts
-// nothing. So it is with a key that is new, until its slot has moved.
+// While a slot of a Cluster moves to another node, calls with one limit are still decided, and
+// what they count moves along. With several limits, the logs of a key can be on both nodes. Such a
+// call is tried again for about 30 ms. Then it fails with ErrStoreUnavailable (TRYAGAIN) and counts
+// nothing. A new key with several limits fails in the same way until its slot has moved.
 //
 // # Failover
 //
-// Redis does not wait for its replicas. When a master dies, and one of them takes over, by
-// Sentinel or in a Cluster, calls fail with ErrStoreUnavailable until the client has found it:
-// mostly for a second or two more than the time after which a server is taken for dead. The new
-// master lacks what had not reached it, and that much can be taken once more. With a
-// replica that keeps up these are the units of some milliseconds, or none; with one that was cut
-// off, all since. The server's settings min-replicas-to-write 1 and min-replicas-max-lag 1 bound
+// Redis does not wait for its replicas. When a master dies and a replica takes over, by Sentinel
+// or in a Cluster, calls fail with ErrStoreUnavailable until the client has found the new master.
+// That mostly takes a second or two longer than the time after which a server counts as dead. The
+// new master lacks the units that had not reached it, and these can be taken again. If the replica
+// kept up, these are the units of some milliseconds, or none. If it was cut off, they are all units
+// since then. The server's settings min-replicas-to-write 1 and min-replicas-max-lag 1 bound
 // that time to about two seconds: a master whose replica is late then allows nothing
-// (ErrStoreUnavailable, NOREPLICAS). A replica that is asked itself peeks and refuses, but does
-// not allow (READONLY).
+// (ErrStoreUnavailable, NOREPLICAS). A store that is connected to a replica peeks and refuses, but
+// does not allow (READONLY).
 //
 // # Logs
 //
-// A log is one sorted set, with one entry for each allowed call of the last window and one
-// more, the header, for the whole. Hits of one microsecond are written one microsecond apart. It takes about 20 bytes each up to 127 calls (the server's
-// zset-max-listpack-entries less one), 22 if the call took several units, and about 113 bytes
-// each beyond. It expires by itself, at most two windows after the last allowed call: its
-// time to live is set once a window. What a call costs Redis hardly grows with the log, unless
-// there are calls of several units in it: to count, a call then reads the entries that have left
-// the window (an allowed call removes them), and a refusal those that must leave before
-// the cost fits.
+// A log is one sorted set. It has one entry for each allowed call of the last window, and a header
+// for the whole log. Hits in the same microsecond are written one microsecond apart. In a log of up
+// to 127 calls (the server's zset-max-listpack-entries less one) an entry takes about 20 bytes, or
+// 22 if the call took several units. In a larger log it takes about 113 bytes. A log expires by
+// itself, at most two windows after the last allowed call: its time to live is set once a window.
+// What a call costs Redis hardly grows with the log, unless calls in it took several units. Then a
+// call reads the entries that have left the window to count their units (an allowed call removes
+// them), and a refusal reads the entries that must leave before the cost fits.
 //
-// A log of another format, as versions before v0.1.0 wrote, is foreign data, and never read
-// as one of this: calls of its key fail with ErrForeignData until it expires or is
-// reset. Another Prefix begins anew at once.
+// A log of another format, as versions before v0.1.0 wrote, is foreign data. It is never read as a
+// log of this format: calls for its key fail with ErrForeignData until it expires or is reset.
+// Another Prefix starts with new logs at once.
 //
 // # Cached refusals
 //
-// A refusal writes nothing, so it stands until a hit leaves the window or somebody resets
-// or refunds the key. The store remembers up to 100,000 refusals, of about 600 bytes each, and
-// gives one again to the same call of the same key without a command, with [ReasonCached] and
-// the RetryAfter that is left. The first time it asks once more (ReasonRefused), through the
-// client-side cache of rueidis (Client.DoCache): Redis then tells the client of each write to
-// that log. So a Reset or a Refund has reopened the key in its own process when it returns, and
-// in another within a millisecond of the word of Redis. How long a refusal stands is counted on the
-// process's monotonic clock, from before Redis was asked. After 10 seconds Redis is asked again:
-// its clock may have leapt forward, or its word been lost. Of several limits, Redis tells of the
-// one that refused; what the Decision says of the others may be 10 seconds old. Peek always asks.
+// A refusal writes nothing, so it stands until a hit leaves the window, or somebody resets or
+// refunds the key. The store remembers up to 100,000 refusals, of about 600 bytes each. It repeats
+// a refusal to the same call of the same key without a command, with [ReasonCached] and the
+// RetryAfter that is left. The first time it asks Redis once more (ReasonRefused), through the
+// client-side cache of rueidis (Client.DoCache). From then on Redis tells the client of each write
+// to that log. So a Reset or a Refund has reopened the key in its own process when it returns. In
+// other processes the key is open within a millisecond after the message of Redis arrives. How long
+// a refusal stands is counted on the process's monotonic clock, from before Redis was asked. After
+// 10 seconds Redis is asked again: its clock may have been set forward, or its message may have
+// been lost. With several limits, Redis tells only of the limit that refused. What the Decision
+// says of the others may be 10 seconds old. Peek always asks Redis.
 //
 // A client without that cache (ClientOption.DisableCache, AlwaysRESP2) asks Redis each time, and
-// once more every 10 seconds. In ClientOption.ClientTrackingOptions there must be no NOLOOP, and a
-// BCAST must cover the Prefix of the store: else a reopened key can stay refused for up to 10
-// seconds.
+// sends one more command every 10 seconds. ClientOption.ClientTrackingOptions must not have NOLOOP,
+// and a BCAST must cover the Prefix of the store. Otherwise a reopened key can stay refused for up
+// to 10 seconds.
 type RedisStore struct {
 	*link
 	refused refusals
@@ -138,14 +140,14 @@ var (
 //
 // Make the client as package config does, with these settings of rueidis.ClientOption:
 //
-//   - DialCtxFn, with Dial of package redisconn: without it a server that sends what no command
-//     asked for, as a Redis at maxclients does, can end the process by a panic of rueidis that
-//     nothing here can recover, and a connection to a server that has become a replica stays.
-//   - ConnLifetime, such as a minute: without it the connection of the client-side cache stays
+//   - DialCtxFn, with Dial of package redisconn. Without it, rueidis panics when a server sends
+//     what no command asked for, as Redis at maxclients does. Nothing here can recover that panic,
+//     and it ends the process. And a connection to a server that has become a replica stays open.
+//   - ConnLifetime, such as a minute. Without it the connection of the client-side cache stays
 //     at an old master for as long as that takes writes. (RedisConfig.ConnectionLifetime is for
-//     the others, which rueidis makes anew only when they are not in use.)
-//   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB: each batch under way has a
-//     connection, of 1 MiB by default.
+//     the other connections. rueidis replaces these only when they are not in use.)
+//   - ReadBufferEachConn and WriteBufferEachConn, such as 32 KiB. Each batch under way has a
+//     connection, and a connection takes 1 MiB by default.
 //
 // AlwaysPipelining is not needed. Do not set DisableAutoPipelining: rueidis v1.0.79 panics with it
 // when a Cluster moves a slot under its client-side cache. Do not set BlockingPoolCleanup: it can
@@ -205,9 +207,9 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 		onBatch: config.OnBatch,
 		take:    newScript(decide, "EVALSHA", false),
 		peek:    newScript(decide, "EVALSHA_RO", true),
-		settle:  newScript(refund, "EVALSHA", true), // one that comes twice settles once
-		// Not one that comes twice: another call may get a place ahead of the clock in between, and
-		// of an entry that calls share it would take the units of others.
+		settle:  newScript(refund, "EVALSHA", true), // the second of two changes nothing
+		// The second of two can do harm: meanwhile another call may have got the same place ahead of
+		// the clock, and in an entry that calls share it takes units of other calls.
 		leave: newScript(refund, "EVALSHA", false),
 	}
 	l.calls.Lifetime = config.ConnectionLifetime
@@ -221,9 +223,9 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 }
 
 // Take implements [Store]. A refusal that still stands takes no command. Other calls are
-// decided in one command, EVALSHA, together with those that are made at the same time, or in
-// an EVALSHA_RO of its own to peek. A command is sent once more, as EVAL, to a server that
-// does not know the script yet.
+// decided in one EVALSHA, together with those that are made at the same time. A peek has an
+// EVALSHA_RO of its own. If the server does not know the script yet, the command is sent again
+// as EVAL (EVAL_RO for a peek).
 func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	switch {
 	case s.closed.Load():
@@ -257,9 +259,10 @@ func (s *RedisStore) look(ctx context.Context, req *Request) (Decision, error) {
 	return c.decision, nil
 }
 
-// Part implements [Parted]: the address of the node of a Cluster that serves the key's slot, ""
-// with a single server, or while that is not known. By slot instead of by node, each of thousands
-// of slots would have to find out by its own timeouts that a node is away.
+// Part implements [Parted]. It returns the address of the node of a Cluster that serves the key's
+// slot. It returns "" with a single server, or while the node is not known. A part is a node and
+// not a slot: otherwise each of thousands of slots would need its own timeouts to find out that a
+// node is away.
 func (s *RedisStore) Part(key string) string {
 	if s.slots == nil {
 		return ""
@@ -270,16 +273,16 @@ func (s *RedisStore) Part(key string) string {
 	return ""
 }
 
-// Close waits for the calls of Take that are under way and may count. Later ones fail with
+// Close waits for the calls of Take that are under way and may count. Later calls fail with
 // [ErrStoreUnavailable]. It does not close the client.
 func (s *RedisStore) Close() {
 	s.closed.Store(true)
 	s.refused.close()
 }
 
-// Settle implements [Store] in one command, EVALSHA, or in none if nothing changes; in one for
-// each limit, if Redis refuses their logs in one command. Any store with the same Prefix can
-// settle, in any process. It cannot tell a Decision of another Redis with that Prefix: it then
+// Settle implements [Store]. It sends one EVALSHA, or none if nothing changes. If Redis refuses
+// several logs in one command, it sends one for each limit. Any store with the same Prefix can
+// settle, in any process. It does not notice a Decision of another Redis with that Prefix: it then
 // finds nothing to settle.
 func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units []int64) error {
 	if d.Granted == 0 {
@@ -306,8 +309,8 @@ func (s *RedisStore) Settle(ctx context.Context, key string, d Decision, units [
 	})
 }
 
-// Reset implements [Store] in one command, or in one for each limit, if Redis refuses their logs
-// in one command, as it may while the key's slot is being moved.
+// Reset implements [Store] in one command. If Redis refuses several logs in one command, as it may
+// while the key's slot is being moved, it sends one for each limit.
 func (s *RedisStore) Reset(ctx context.Context, key string, limits []Limit) error {
 	defer s.refused.forget(key) // also after an error: it may have been done
 	return s.bounded(ctx, func(ctx context.Context, pooled bool) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// answer reads the reply of decide.lua into the calls of the entries. An error means that
-// it is none; the calls are then as they were.
+// answer reads the reply of decide.lua into the calls of the entries. An error means that it is
+// no such reply. The calls are then unchanged.
 func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	r := replyReader{rest: reply}
 	now := r.int()
@@ -48,7 +48,7 @@ func answer(entries []joined, reply []rueidis.RedisMessage) error {
 	return nil
 }
 
-// entryTime is the time in us of the entry that a hit of that time is in, as decide.lua has it.
+// entryTime returns the time (us) of the entry that holds a hit of this time, as in decide.lua.
 func (l *Limit) entryTime(at int64) int64 {
 	if share := l.Resolution.Microseconds(); share > 1 {
 		at += share - 1
@@ -57,8 +57,8 @@ func (l *Limit) entryTime(at int64) int64 {
 	return at
 }
 
-// outcome is the part of a reply that is about some calls of an entry: those that were
-// allowed together, or all that are left.
+// outcome is the part of a reply about some calls of an entry: the calls that were allowed
+// together, or all calls that are left.
 type outcome struct {
 	entry   int
 	first   int64 // how many of the entry's calls come before
@@ -109,8 +109,8 @@ func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 		o := outcome{entry: index, first: int64(len(e.calls) - len(calls)), calls: calls, granted: r.int()}
 		switch {
 		case o.granted < 0:
-			// It comes as an error, not as its text: the connection, too, has to tell what the
-			// server refuses from what it stores.
+			// The script returns an error and not its text: the connection, too, must tell an error
+			// of the server from stored text.
 			if why := r.take(1); r.err == nil {
 				if refused, ok := rueidis.IsRedisErr(why[0].Error()); ok {
 					o.err = refused
@@ -138,8 +138,8 @@ func (r *replyReader) entry(answers []outcome, index int, e *joined) []outcome {
 // longestWait is the longest time in us that a Duration holds.
 const longestWait = math.MaxInt64 / int64(time.Microsecond)
 
-// isSound reports whether decide.lua can have answered that. A refusal that names no wait
-// would else pass for leave to go on.
+// isSound reports whether decide.lua can have given this answer. Without this check a refusal
+// without a wait would pass as allowed.
 func (o *outcome) isSound(limits int) bool {
 	waits := false
 	for i := range o.values {
@@ -163,7 +163,7 @@ func (o *outcome) tell(e *joined, now int64) {
 	}
 }
 
-// decision is that of the i-th of its calls.
+// decision returns the decision of the i-th call of the outcome.
 func (o *outcome) decision(e *joined, i, now int64) Decision {
 	var few [4]Status // spares an allocation
 	statuses := few[:0]

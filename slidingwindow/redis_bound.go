@@ -9,11 +9,11 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow/internal/interrupt"
 )
 
-// boundContext is a context with a deadline that makes no timer before something waits for its
-// end. A command that rueidis sends in its caller's goroutine is bounded by the deadline alone.
-// stop must be called after the call.
+// boundContext is a context with a deadline. It makes a timer only when something waits for its
+// end: rueidis bounds a command in the caller's goroutine by the deadline alone. stop must be
+// called after the call.
 type boundContext struct {
-	context.Context // what else may end it
+	context.Context // may end earlier than the deadline
 	deadline        time.Time
 	calls           *interrupt.Registry
 	returned        func() // nil if the command does not end with the context
@@ -68,7 +68,7 @@ func (c *boundContext) Done() <-chan struct{} {
 	return c.timed.Load().Done()
 }
 
-// Value implements [context.Context]. It tells who dials of the store's commands.
+// Value implements [context.Context]. The function that dials gets the store's commands by it.
 func (c *boundContext) Value(key any) any {
 	if key == (interrupt.Key{}) {
 		return c.calls
@@ -86,7 +86,7 @@ func (c *boundContext) stop() {
 	}
 }
 
-// waiter is what one waits with for what another goroutine tells.
+// waiter lets a goroutine wait for a value from another goroutine.
 type waiter[T any] struct {
 	told     chan T // has room for one
 	patience *time.Timer
@@ -98,7 +98,7 @@ func newWaiter[T any]() waiter[T] {
 	return w
 }
 
-// wait returns what was told, or an error if ctx or the time has ended before.
+// wait returns the value, or an error if ctx ends or the deadline passes first.
 func (w *waiter[T]) wait(ctx context.Context, deadline time.Time) (told T, ended error) {
 	w.patience.Reset(time.Until(deadline))
 	select {
@@ -112,7 +112,8 @@ func (w *waiter[T]) wait(ctx context.Context, deadline time.Time) (told T, ended
 	return told, ended
 }
 
-// hasEnded reports whether ctx has ended, or its timer is only late to say so.
+// hasEnded reports whether ctx has ended. A deadline that has passed counts, even if its timer is
+// late.
 func hasEnded(ctx context.Context) bool {
 	deadline, has := ctx.Deadline()
 	return ctx.Err() != nil || has && !time.Now().Before(deadline)

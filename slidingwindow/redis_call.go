@@ -25,7 +25,7 @@ func kindOf(req *Request) kind {
 	}
 }
 
-// call is one Take: what is asked, what came of it, and who waits for that.
+// call is one Take: the request, its result, and the caller that waits for it.
 type call struct {
 	kind   kind
 	key    string
@@ -33,13 +33,13 @@ type call struct {
 	cost   int64
 	costs  []int64       // as in Request
 	ahead  time.Duration // MaxWait or Ahead of Request
-	node   *node         // of a Cluster that has the key; nil: not known
+	node   *node         // the node of a Cluster that has the key; nil if it is not known
 
 	decision Decision
 	err      error
 
 	waiter[turn]
-	leading, left bool // as the group's lock guards
+	leading, left bool // guarded by the group's lock
 }
 
 // turn is what a waiting call is told.
@@ -52,11 +52,11 @@ const (
 
 func (c *call) ask(req *Request) {
 	c.kind, c.key, c.limits, c.cost, c.costs = kindOf(req), req.Key, req.Limits, req.Cost, req.Costs
-	// An entry of whole microseconds must not be before a time at which its units may be used.
+	// Round up to the microseconds of an entry: it must not be earlier than its units may be used.
 	c.ahead = req.MaxWait + (req.Ahead + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
-// costOf is how many units decide.lua is to take of a limit each time.
+// costOf returns how many units decide.lua takes from a limit each time.
 func (c *call) costOf(limit int) int64 {
 	switch {
 	case c.kind == kindAtMost:

@@ -17,33 +17,31 @@ import (
 var trialScript string
 
 const (
-	// So many slots of a Cluster share a trial key when nodes are looked for. A node with twice
-	// as many slots in a row is found for certain.
+	// One trial key stands for this many slots of a Cluster when Check looks for nodes. A node with
+	// twice as many slots in a row is always found.
 	slotsOfTrial = 64
 
-	// So many keys are tried of those that no node of a Cluster says are its own.
+	// At most this many keys are tried of those that no node of a Cluster claims.
 	maxOrphans = 8
 )
 
-// Check proves that decisions can be made, by making some: it takes, peeks, refunds and resets
-// as real calls do, on a key of its own that no caller can have, which it removes, and which would
-// expire in 10 seconds. It needs no rights but those that the store needs. In a Cluster it does so
-// on every node that has slots. It makes about seven round trips, so it is for a start and for a
-// health check, and not for every call. It is safe for concurrent use; calls do not disturb
-// each other.
+// Check proves that decisions can be made, by making some. It takes, peeks, refunds and resets as
+// real calls do, on a key that no caller can have. It removes that key, which otherwise expires in
+// 10 seconds. It needs only the rights that the store needs. In a Cluster it checks every node that
+// has slots. It makes about seven round trips: use it at start-up and for a health check, and not
+// for every call. It is safe for concurrent use, and concurrent Checks do not disturb each other.
 //
-// Its error names the server, tells what is wrong and what to do, and matches
-// [ErrStoreUnavailable]. It also matches [ErrMisconfigured] if it does not pass by itself: a
-// right that the user lacks, a Prefix that the user may not use, a replica in place of a
-// master, a Sentinel's address without the name of a master, a command that was renamed,
-// a server that only resembles Redis. What passes, such as a server that loads its data,
-// has no memory left or lacks replicas, does not match it. The error of a ctx that
-// ended is that of ctx.
+// Its error names the server, says what is wrong and what to do, and matches
+// [ErrStoreUnavailable]. It also matches [ErrMisconfigured] if the fault does not pass by itself: a
+// right that the user lacks, a Prefix that the user may not use, a replica instead of a master, a
+// Sentinel's address without the name of a master, a renamed command, or a server that only
+// resembles Redis. A fault that passes does not match it, such as a server that loads its data, has
+// no memory left or lacks replicas. If ctx ended, the error is that of ctx.
 //
 // The first Check that succeeds also finds out whether several keys may share a command. A proxy
-// that sends a command to one of several servers, by its first key, would count the other keys
-// where nobody looks for them. The store then sends one key a command from then on. So
-// behind a proxy call Check before the first call.
+// that shards keys sends a command to the server of its first key, and the other keys would be
+// counted on the wrong server. If Check finds such a proxy, the store sends one key per command
+// from then on. So behind a proxy call Check before the first call.
 func (s *RedisStore) Check(ctx context.Context) error {
 	if s.closed.Load() {
 		return errClosed
@@ -67,7 +65,7 @@ func (s *RedisStore) Check(ctx context.Context) error {
 	return s.learnSharing(ctx, trials[0].addr)
 }
 
-// checkSlots reads the table of the slots now. Without it each call of the Cluster goes by itself.
+// checkSlots reads the table of the slots now. Without it each call in a Cluster is sent by itself.
 func (s *RedisStore) checkSlots(ctx context.Context) error {
 	err := s.slots.ask(ctx)
 	switch {
@@ -86,7 +84,7 @@ func (s *RedisStore) checkSlots(ctx context.Context) error {
 type trial struct{ key, addr string }
 
 // trials returns one trial, or in a Cluster one for each node that has slots, and some for slots
-// that no node says it has.
+// that no node claims.
 func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
 	nodes := s.client.Nodes()
 	if s.slots == nil {
@@ -105,7 +103,7 @@ func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
 					commands[i] = node.B().Arbitrary("ZCARD").Keys(redisKey(s.prefix, key, trialLimit)).Build()
 				}
 				for i, reply := range node.DoMulti(ctx, commands...) {
-					if reply.Error() == nil { // another's key is MOVED
+					if reply.Error() == nil { // for a key of another node it is MOVED
 						mu.Lock()
 						owners[i] = addr
 						mu.Unlock()
@@ -119,7 +117,7 @@ func (s *RedisStore) trials(ctx context.Context) ([]trial, error) {
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	mu.Lock() // a node that hangs may still be asked
+	mu.Lock() // a goroutine may still wait for a node that hangs
 	defer mu.Unlock()
 	byOwner := map[string]string{}
 	var orphans, trials []trial
@@ -152,7 +150,7 @@ func (s *RedisStore) trialKeysOfCluster() []string {
 	return keys
 }
 
-// try makes each kind of call once, and tells all rights that are missing.
+// try makes each kind of call once, and reports all missing rights.
 func (s *RedisStore) try(ctx context.Context, t trial) error {
 	var lacking []string
 	denied := false
@@ -165,11 +163,12 @@ func (s *RedisStore) try(ctx context.Context, t trial) error {
 		}
 		return v.err
 	}
-	// By EVAL, which a server that has just started needs, and one that knows the script does not.
+	// By EVAL: the store needs that right on a server that has just started, and EVALSHA would not
+	// test it on a server that knows the script.
 	if err := note(s.tryCommands(ctx, rueidis.NewLuaScriptNoSha(trialScript), t)); err != nil {
 		return err
 	}
-	// Some proxies and stand-ins know no commands to peek: then only that fails.
+	// Some proxies and stand-ins lack the read-only commands. Then only peeks fail.
 	if err := note(s.tryCommands(ctx, rueidis.NewLuaScriptReadOnlyNoSha(trialScript), t), "EVAL_RO"); err != nil {
 		return err
 	}
@@ -214,7 +213,7 @@ func (s *RedisStore) tryCommands(ctx context.Context, script *rueidis.Lua, t tri
 	})
 }
 
-// joinDistinct joins errors, of those with the same text one.
+// joinDistinct joins errors, and keeps one of those with the same text.
 func joinDistinct(errs []error) error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// So long the first calls of a Cluster wait for the table of the slots at most.
+	// The first calls in a Cluster wait at most this long for the table of the slots.
 	slotsPatience = 50 * time.Millisecond
 
 	fewAtATime = 8
 )
 
-// decide decides calls that were made at the same time, in as few commands as possible: in a Cluster
-// those of one node, or calls whose node was not known when they came.
+// decide decides calls that were made at the same time, in as few commands as possible. In a
+// Cluster they are for one node, or for nodes that were not known when the calls came.
 func (l *link) decide(ctx context.Context, calls []*call) {
 	switch last := calls[len(calls)-1]; {
 	case l.slots == nil:
@@ -30,8 +30,9 @@ func (l *link) decide(ctx context.Context, calls []*call) {
 	}
 }
 
-// decideAnywhere decides calls of any node. It waits for the table of the slots: so the first calls
-// of a program share commands, too. What is not in the table goes by itself, a few at a time.
+// decideAnywhere decides calls for any node. It first waits for the table of the slots, so that the
+// first calls of a program share round trips, too. Calls that are not in the table are sent one by
+// one, a few at a time.
 func (l *link) decideAnywhere(ctx context.Context, calls []*call) {
 	l.slots.wait(ctx, slotsPatience)
 	byNode := map[*node][]*call{}
@@ -57,8 +58,8 @@ func (l *link) decideAnywhere(ctx context.Context, calls []*call) {
 	all.Wait()
 }
 
-// errApart is of calls that were not decided because Redis does not take them in one command.
-// They are to be made once more: others of their kind have a command each from now on.
+// errApart means that calls were not decided because Redis does not accept their keys in one
+// command. They must be made again: from now on each key has a command of its own.
 var errApart = fmt.Errorf("%w: redis refused several keys in one command", ErrStoreUnavailable)
 
 // decideAt decides calls in one round trip to a server.
@@ -82,7 +83,7 @@ func (l *link) decideAt(ctx context.Context, node rueidis.Client, calls []*call)
 	}
 }
 
-// split makes one batch of all calls, or one of each key where keys must not share a command.
+// split makes one batch of all calls, or one for each key where keys must not share a command.
 func (l *link) split(calls []*call) []*batch {
 	if len(calls) == 1 || l.slots == nil && !l.sharing.oneKey.Load() {
 		return []*batch{{calls: calls}}

@@ -21,11 +21,11 @@ type script struct {
 	verb string // EVALSHA or EVALSHA_RO
 	full string // EVAL or EVAL_RO: for a server that does not know the script yet
 
-	// Whether rueidis may send it again while the server cannot be reached. Not what takes
-	// units: a call that got no answer may have been counted, and would be counted twice.
+	// Whether rueidis may send it again while the server cannot be reached. Not for a script that
+	// takes units: a call without an answer may have been counted, and would be counted twice.
 	retry bool
 
-	// "" in FIPS 140 mode until Redis has computed it: computing one panics there.
+	// nil in FIPS 140 mode until Redis has computed it: to compute it here can panic in that mode.
 	sha atomic.Pointer[string]
 }
 
@@ -39,7 +39,7 @@ func newScript(text, verb string, retry bool) *script {
 	return s
 }
 
-// batch is what one command decides, or what one asks else.
+// batch is the content of one command: calls to decide, or another question, such as a refund.
 type batch struct {
 	calls []*call
 	err   error // of the command; the calls then have no decision
@@ -53,10 +53,9 @@ type batch struct {
 
 // exec sends the commands of batches, all in one round trip to a server.
 //
-// In a connection of its own (pooled) it does so in the caller's goroutine: the commands are marked as
-// blocking ones, which gives them a connection of rueidis's pool. Nobody else uses it meanwhile, so
-// that they are written and read here and now, and to give it up harms nobody. Through the
-// connection that all share they would pass two goroutines more.
+// If pooled, the commands are marked as blocking, so that they get a connection from rueidis's pool
+// for themselves. rueidis then writes and reads in the caller's goroutine, and nobody is harmed if
+// that connection is given up. On the connection that all share, two more goroutines take part.
 func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, batches []*batch) {
 	sha := s.sha.Load()
 	if sha == nil {
@@ -133,8 +132,8 @@ func build[C unbuilt](command C, pooled, retry bool) rueidis.Completed {
 	return c
 }
 
-// again sends what was not sent because the connection had ended. Each connection that is kept
-// may have.
+// again repeats send while nothing was sent because the connection had ended. Every connection in
+// the pool may have ended.
 func again(send func() rueidis.RedisResult) rueidis.RedisResult {
 	for range mostBatches {
 		if result := send(); !errors.Is(result.NonRedisError(), redisconn.ErrNotSent) {

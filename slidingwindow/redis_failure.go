@@ -10,14 +10,15 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ReplyError is what Redis answered in place of a decision. It is in the chain of the error
-// ([ErrStoreUnavailable] or [ErrForeignData]); it matches [ErrCallRejected] if it concerns this call alone.
+// ReplyError is the error that Redis answered instead of a decision. It is in the chain of an error
+// that matches [ErrStoreUnavailable] or [ErrForeignData]. It matches [ErrCallRejected] if it
+// concerns this call alone.
 type ReplyError struct {
-	// Code is the first word of the reply if it is one in capitals, such as "READONLY", "OOM"
-	// or "NOPERM", else "ERR". It is for metrics.
+	// Code is the first word of the reply if that is in capitals, such as "READONLY", "OOM" or
+	// "NOPERM". Otherwise it is "ERR". It is for metrics.
 	Code string
 
-	// Text is the reply, cut before anything that it repeats of the call's keys.
+	// Text is the reply, cut off where it repeats a key of the call.
 	Text string
 }
 
@@ -27,12 +28,12 @@ func (e *ReplyError) Error() string { return e.Text }
 // Is reports whether target is [ErrCallRejected] and the reply concerns this call alone.
 func (e *ReplyError) Is(target error) bool { return target == ErrCallRejected && e.rejects() }
 
-// rejections are how replies begin that concern one call. Redis takes "ERR " as a code of its own,
-// which the client cuts off.
+// rejections are the beginnings of replies that concern one call alone, without "ERR ", which the
+// client cuts off.
 var rejections = []string{
 	"NOPERM", "TRYAGAIN", "MOVED", "ASK", "CROSSSLOT",
 	"unknown command", "unknown subcommand", "wrong number of arguments",
-	// What Redis tells a script, which gives it on: before 7.2, and since.
+	// Errors that a script gets from Redis and passes on: before 7.2, and since.
 	"Unknown Redis command called from script",
 	"The user executing the script can't",
 	"ACL failure in script",
@@ -47,7 +48,7 @@ func (e *ReplyError) rejects() bool {
 	return false
 }
 
-// newReplyError is the reply that err comes from, nil if it comes from none.
+// newReplyError returns the reply that err comes from, or nil if it comes from none.
 func newReplyError(err error) *ReplyError {
 	var reply *rueidis.RedisError
 	if !errors.As(err, &reply) || reply.IsNil() {
@@ -61,8 +62,8 @@ func newReplyError(err error) *ReplyError {
 	return &ReplyError{Code: code, Text: withoutKeys(text)}
 }
 
-// withoutKeys cuts what a reply repeats of its command. A caller's key is nowhere in a command
-// but in the name of a log, <prefix>:{<key>}:<limit name>, whose prefix has no space.
+// withoutKeys cuts off what a reply repeats of its command. A command has a caller's key only in
+// the name of a log, <prefix>:{<key>}:<limit name>, and a prefix has no space.
 func withoutKeys(text string) string {
 	text, _, echoes := strings.Cut(text, ", with args")
 	before, _, names := strings.Cut(text, ":{")
@@ -109,20 +110,20 @@ func redisFailure(err error) error {
 	return fmt.Errorf("%w: redis: %w", ErrStoreUnavailable, err)
 }
 
-// isForeignData tells whether Redis or the script found no log under the key. The
-// errors carry a suffix that names the script, hence the prefixes.
+// isForeignData reports whether Redis or the script found something under the key that is not a
+// log. It compares prefixes because the errors end with the name of the script.
 func isForeignData(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "WRONGTYPE") || strings.HasPrefix(text, "FOREIGN")
 }
 
-// isCrossSlot reports whether keys of several slots were in one command, which was then not
-// run: by a server of a Cluster behind a client or a proxy that takes it for a single one.
+// isCrossSlot reports whether a command was not run because its keys are in several slots. That
+// happens where a client or a proxy takes a node of a Cluster for a single server.
 func isCrossSlot(err error) bool { return isReply(err, "CROSSSLOT") }
 
 // isTryAgain reports whether a command was not run because its slot is being moved, and no node
-// has all of its keys. A key that does not exist counts as one of the new node's, where only
-// a command for this key alone may make it.
+// has all of its keys. A key that does not exist belongs to the new node, and there only a command
+// for this key alone may create it.
 func isTryAgain(err error) bool { return isReply(err, "TRYAGAIN") }
 
 func isReply(err error, begins string) bool {

@@ -13,14 +13,14 @@ import (
 
 // group joins the calls of one process that are made at the same time into batches, as
 // databases commit transactions in groups. It has no goroutine of its own: the first call of a
-// batch leads it. The leader sends the batch, tells the calls in it, and names the first of
-// those that came meanwhile to lead the next batch. So a lone call is sent and answered in its
-// caller's goroutine.
+// batch leads it. The leader sends the batch, tells the calls in it, and makes the first call that
+// came meanwhile the leader of the next batch. So a lone call is sent and answered in its caller's
+// goroutine.
 //
-// Nothing waits for a timer. But where calls share commands, the goroutines that are ready to
-// run have their turn before a batch is closed: they are those that the last reply woke. Their
-// next calls would come just too late, and each command costs Redis and the client more than
-// the calls in it.
+// Nothing waits for a timer. But where calls share commands, a leader yields to other goroutines
+// before it closes its batch. These are the callers that the last reply woke, and without that
+// their next calls would come just too late. A command costs Redis and the client more than the
+// calls in it.
 type group struct {
 	limits  groupLimits
 	send    func(ctx context.Context, calls []*call) // decides them
@@ -58,7 +58,7 @@ func newCall(req *Request, node *node) *call {
 	return c
 }
 
-// result is what the caller of a decided call gets. The call is used again after it.
+// result returns what the caller of a decided call gets, and puts the call back into the pool.
 func (c *call) result(ctx context.Context) (Decision, error) {
 	d, err := c.decision, c.err
 	c.key, c.limits, c.costs, c.node, c.decision, c.err = "", nil, nil, nil, Decision{}, nil
@@ -71,8 +71,8 @@ func (c *call) result(ctx context.Context) (Decision, error) {
 
 var errClosed = fmt.Errorf("%w: the store is closed", ErrStoreUnavailable)
 
-// do decides c, which it takes over. It returns when c is decided, when ctx ends, or at the
-// deadline. A call that was not sent by then never is.
+// do decides c, and owns it from then on. It returns when c is decided, when ctx ends, or at the
+// deadline. A call that was not sent by then is never sent.
 func (g *group) do(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
 	g.mu.Lock()
 	switch {
@@ -95,8 +95,8 @@ func (g *group) do(ctx context.Context, c *call, deadline time.Time) (Decision, 
 	return g.await(ctx, c, deadline)
 }
 
-// leader names the first call that waits to lead a batch, if one more may be under way; else
-// it returns nil. mu is held.
+// leader makes the first waiting call the leader of a batch, and returns it. It returns nil if no
+// call waits, or if no further batch may be under way. mu is held.
 func (g *group) leader() *call {
 	for len(g.waiting) > 0 && g.waiting[0].left {
 		g.dropFirst(1)
@@ -124,9 +124,8 @@ func (g *group) await(ctx context.Context, c *call, deadline time.Time) (Decisio
 	}
 }
 
-// lead closes a batch, with c in it, and sends it. It does so in this goroutine if that
-// returns in time for c, and if c may wait for it: others may have more time than c, and must
-// not be cut short when ctx ends.
+// lead closes a batch with c in it, and sends it. It sends in this goroutine only if c can still
+// return in time, and if c does not cut other calls short: they may have more time than c.
 func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision, error) {
 	g.mu.Lock()
 	c.leading = false
@@ -137,12 +136,12 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 	}
 	ended := ctx.Err() != nil
 	if ended {
-		c.left = true // it leads the others, and takes nothing itself
+		c.left = true // c leads the other calls, but takes nothing itself
 	}
 	calls := g.gather()
 	g.shared = len(calls) > 1
 	g.gathering = false
-	g.appoint() // if there were too many for one batch
+	g.appoint() // for calls that this batch had no room for
 	g.mu.Unlock()
 
 	full := time.Now().Add(g.timeout)
@@ -162,7 +161,7 @@ func (g *group) lead(ctx context.Context, c *call, deadline time.Time) (Decision
 	return c.result(ctx)
 }
 
-// fly sends a batch, which ends with ctx, and tells the calls in it, but for own.
+// fly sends a batch, until ctx ends or the deadline passes, and tells the calls in it except own.
 func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time, own *call) {
 	began := time.Now()
 	if len(calls) > 0 {
@@ -174,7 +173,7 @@ func (g *group) fly(ctx context.Context, calls []*call, deadline time.Time, own 
 	lone := len(calls) == 1
 	for _, c := range calls {
 		if c != own {
-			c.told <- decided // the last that is done with it
+			c.told <- decided // do not use c after this: its caller puts it back into the pool
 		}
 	}
 
@@ -213,7 +212,8 @@ func (g *group) dropFirst(n int) {
 	}
 }
 
-// leave keeps a call from being sent, if it was not yet, and lets another lead in its place.
+// leave keeps a call from being sent, if it was not sent yet. If it was to lead a batch, another
+// call leads.
 func (g *group) leave(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -237,27 +237,28 @@ func (g *group) close() {
 }
 
 const (
-	// A round trip that is shorter is the time of Redis and of CPUs, not of the network. There one
-	// batch at a time costs least: calls that are made meanwhile share the next one. Of so many
-	// that wait, a command more costs each of them little, and Redis has work meanwhile.
+	// A shorter round trip is time of Redis and of CPUs, not of the network. There one batch at a
+	// time costs least: calls that are made meanwhile share the next one. For each perNearBatch
+	// calls that wait, one more batch costs each of them little, and keeps Redis busy.
 	nearby       = 100 * time.Microsecond
 	perNearBatch = 16
 	mostNear     = 4
 
-	// A longer way has room for more batches. One for each so much of a round trip keeps a
-	// call from waiting much for those of others, and leaves something to share.
+	// A longer round trip has room for more batches. One batch for each perBatch of it keeps calls
+	// from waiting long for the batches of others, and still lets calls share a batch.
 	perBatch = 250 * time.Microsecond
 
 	// Each batch that is under way has a connection.
 	mostBatches = 32
 
-	// The network may change.
+	// Old round trips are forgotten, because the network may change.
 	tripMemory = time.Second
 )
 
-// batchesFor is how many batches may be under way where the network's round trip takes that
-// long and so many calls wait. Waiting for a batch to return pays while Redis or a CPU is what limits: then the next
-// batch is larger. It does not while batches are only on their way.
+// batchesFor returns how many batches may be under way, for this round trip of the network and
+// this number of waiting calls. To wait for a batch to return pays while Redis or a CPU is the
+// bottleneck, because the next batch is then larger. It does not pay while the time goes to the
+// network.
 func (l groupLimits) batchesFor(trip time.Duration, waiting int) int {
 	switch {
 	case l.batches > 0:
@@ -269,19 +270,19 @@ func (l groupLimits) batchesFor(trip time.Duration, waiting int) int {
 	}
 }
 
-// roundTrip remembers the fastest of some round trips. Those of lone calls tell of the network:
-// others wait for Redis and for CPUs, too, and can only tell that it is faster.
+// roundTrip remembers the fastest of some round trips. Those of lone calls measure the network.
+// Others also wait for Redis and for CPUs, so they can only show that the network is faster.
 type roundTrip struct {
 	since        time.Time
-	now, earlier time.Duration // the fastest since then, and in the time before
+	now, earlier time.Duration // the fastest since `since`, and in the period before it
 }
 
-// note takes in a round trip.
+// note adds a round trip.
 func (r *roundTrip) note(began time.Time, took time.Duration, lone bool) {
 	if lone && began.Sub(r.since) > tripMemory {
 		r.since, r.earlier, r.now = began, r.now, took
 	}
-	if r.now == 0 || took < r.now { // at first any trip will do, as there may be no lone call
+	if r.now == 0 || took < r.now { // the first trip counts even if it is not of a lone call
 		r.now = took
 	}
 }

@@ -29,7 +29,7 @@ type link struct {
 	take    *script
 	peek    *script
 	settle  *script
-	leave   *script // as settle, for what must not be settled twice
+	leave   *script // as settle, for what must not be sent twice
 
 	calls      interrupt.Registry // commands that are under way
 	pooled     atomic.Int32       // commands of bounded that have a connection of their own
@@ -42,18 +42,19 @@ type link struct {
 
 // sharing is what the store knows of which keys may share a command.
 type sharing struct {
-	// oneKey is set when a command must be for one key of a caller, with all of its limits: keys
-	// are on several servers, and a proxy sends a command to one of them, or a client does
-	// not know that the server is of a Cluster. It is never reset.
+	// oneKey is set when a command must be for one key of a caller, with all limits of that key:
+	// a proxy shards keys over several servers, or a client does not know that its server is a node
+	// of a Cluster. It is never reset.
 	oneKey atomic.Bool
 
 	known atomic.Bool // Check has found out
 
 	mu    sync.Mutex // held while an error makes the store find out
-	tried time.Time  // when one did last
+	tried time.Time  // when an error last did
 }
 
-// deadline is when a call that is made now ends, unless ctx says so itself.
+// deadline returns when a call that is made now must end. The deadline of ctx counts only if ctx
+// has no Done channel. Otherwise ctx itself ends the call.
 func (l *link) deadline(ctx context.Context) time.Time {
 	deadline := time.Now().Add(l.timeout)
 	if callers, has := ctx.Deadline(); has && ctx.Done() == nil && callers.Before(deadline) {
@@ -62,9 +63,10 @@ func (l *link) deadline(ctx context.Context) time.Time {
 	return deadline
 }
 
-// bounded makes one call to Redis under the store's timeout, and names its error. The call is
-// told whether it has a connection of its own. A few at a time have: they are made in the
-// caller's goroutine. Others share one, as many callers may peek or refund at the same time.
+// bounded makes one call to Redis under the store's timeout, and names its error. pooled tells the
+// call whether it has a connection of its own. A few calls at a time have one, and are made in the
+// caller's goroutine. The others share one, because many callers may peek or refund at the same
+// time.
 func (l *link) bounded(ctx context.Context, call func(ctx context.Context, pooled bool) error) error {
 	if ctx.Err() != nil {
 		return ContextEnded(ctx)
@@ -84,8 +86,8 @@ func (l *link) bounded(ctx context.Context, call func(ctx context.Context, poole
 
 var waiters = sync.Pool{New: func() any { w := newWaiter[error](); return &w }}
 
-// await makes a call in a goroutine of its own. It returns when that has ended, when ctx ends,
-// or at the deadline; the call is not told that ctx has ended.
+// await makes a call in a goroutine of its own. It returns when the call has ended, when ctx ends,
+// or at the deadline. The end of ctx does not end the call.
 func (l *link) await(ctx context.Context, deadline time.Time, call func(context.Context) error) error {
 	w := waiters.Get().(*waiter[error])
 	go func() {
@@ -97,7 +99,7 @@ func (l *link) await(ctx context.Context, deadline time.Time, call func(context.
 	if ended != nil {
 		return failure(ctx, l.timeout, ended)
 	}
-	waiters.Put(w) // nobody else knows it any more
+	waiters.Put(w) // no other goroutine uses it any more
 	return failure(ctx, l.timeout, err)
 }
 
@@ -120,8 +122,9 @@ func (l *link) ask(ctx context.Context, node rueidis.Client, pooled bool, by *sc
 	}
 }
 
-// follow asks again what a node of a Cluster did not decide, because it has the keys no more. It is
-// not left to the client's DoMulti, which panics at times while slots move (rueidis v1.0.79).
+// follow asks again for the batches that a node of a Cluster did not decide because it no longer
+// has the keys. The client's DoMulti must not do that: it sometimes panics while slots move
+// (rueidis v1.0.79).
 func (l *link) follow(ctx context.Context, pooled bool, by *script, batches []*batch) {
 	elsewhere := map[string][]*batch{}
 	for _, b := range batches {
@@ -139,14 +142,15 @@ func (l *link) follow(ctx context.Context, pooled bool, by *script, batches []*b
 			by.exec(ctx, node, pooled, moved)
 			moved = slices.DeleteFunc(moved, func(b *batch) bool { _, is := redirection(b.reply.Error()); return !is })
 		}
-		for _, b := range moved { // the client finds its way
+		for _, b := range moved { // the client finds the node
 			by.exec(ctx, l.client, pooled, []*batch{b})
 		}
 	}
 }
 
-// redirection returns where the keys of a command are, which was not run: the address of another
-// node, or "" if only the client knows, because it has dropped this node, or the slot is being moved.
+// redirection reports whether a command was not run because its keys are elsewhere. addr is the
+// node that has them, or "" if only the client can find it: it has dropped this node, or the slot
+// is being moved.
 func redirection(err error) (addr string, is bool) {
 	reply, ok := rueidis.IsRedisErr(err)
 	if !ok {
@@ -159,9 +163,9 @@ func redirection(err error) (addr string, is bool) {
 	return "", is
 }
 
-// connect makes a connection in the background and leaves it in the client's pool. A connection
-// that a call needs is made within the time of that call, which may not suffice for connecting,
-// logging in and asking: then no call would ever have one.
+// connect makes a connection in the background and leaves it in the client's pool. A call that
+// needs a connection has to connect, log in and ask within its own timeout. Where that is too
+// short, no call would ever get a connection.
 func (l *link) connect(node rueidis.Client) {
 	if l.closed.Load() || !l.connecting.CompareAndSwap(false, true) {
 		return

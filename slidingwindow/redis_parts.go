@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// parts has the calls of each node of a Cluster go their own way: one that is away holds up no
-// other's.
+// parts has a group for each node of a Cluster: a node that is away does not hold up calls for the
+// others.
 type parts struct {
 	*link
 	limits groupLimits
-	group  *group // of all calls; in a Cluster of those whose node is not known
+	group  *group // for all calls; in a Cluster only for calls whose node is not known
 
 	mu     sync.Mutex
-	byNode map[string]*group // of each name that a node ever had
+	byNode map[string]*group // for each name that a node ever had
 	closed bool
 }
 
@@ -53,8 +53,8 @@ func (p *parts) of(n *node) *group {
 	return g
 }
 
-// For so long a key is asked again whose logs are on their way from one node to another: a
-// command moves each of them.
+// The first and the last wait before a call is tried again while the logs of its key move to
+// another node: each log moves by a command of its own.
 const (
 	firstTryAgain = time.Millisecond
 	lastTryAgain  = 16 * time.Millisecond
@@ -74,7 +74,7 @@ func (p *parts) take(ctx context.Context, req *Request, deadline time.Time) (Dec
 		if p.slots != nil {
 			p.slots.changed()
 		}
-		// What is asked again was not counted.
+		// A call that is tried again was not counted.
 		if apart := errors.Is(err, errApart); !apart && !isTryAgain(err) || wait > lastTryAgain {
 			return d, err
 		} else if apart {

@@ -15,22 +15,22 @@ var (
 	refundScript string
 )
 
-// kindLetters are what decide.lua calls the kinds of calls.
+// kindLetters are the letters of the kinds in decide.lua.
 const kindLetters = "tpmw"
 
-// mostJoined is how many calls decide.lua takes as one that is made several times: their
-// entries are the arguments of one command in Lua.
+// mostJoined is the largest number of calls in one joined: decide.lua passes their entries as
+// arguments to one command.
 const mostJoined = 1000
 
-// joined is a call, or several takes that are alike and follow each other: decide.lua decides
-// these at once.
+// joined is one call, or several equal takes of one key with no other call of that key between
+// them. decide.lua decides these together.
 type joined struct {
 	*call // the first
 	calls []*call
 }
 
-// join makes the entries of one question to decide.lua of calls in the order of their
-// arrival. It appends them to entries, which is empty.
+// join makes the entries of one question to decide.lua from calls in the order of their arrival.
+// It appends them to entries, which is empty.
 func join(entries []joined, calls []*call) []joined {
 	var last map[string]int // the last entry of each key; a call by itself needs none
 	if len(calls) > 1 {
@@ -52,7 +52,7 @@ func join(entries []joined, calls []*call) []joined {
 	return entries
 }
 
-// asks reports whether two calls ask the same, be it of different keys.
+// asks reports whether two calls ask the same, apart from their keys.
 func (c *call) asks(other *call) bool {
 	return c.kind == other.kind && c.cost == other.cost && c.ahead == other.ahead && slices.Equal(c.costs, other.costs) && sameLimits(c.limits, other.limits)
 }
@@ -84,7 +84,7 @@ func questionOf(prefix string, entries []joined) question {
 	return question{keys, args}
 }
 
-// text is what decide.lua is told of so many calls that are like this one.
+// text returns the argument of decide.lua for this many calls like this one.
 func (e *joined) text(calls int) string {
 	var few [128]byte // spares an allocation
 	b := appendNumber(append(few[:0], kindLetters[e.kind]), e.ahead.Microseconds(), 7)
@@ -100,7 +100,7 @@ func (e *joined) text(calls int) string {
 	return string(b)
 }
 
-// times is how often decide.lua is to take the cost.
+// times returns how often decide.lua takes the cost.
 func (e *joined) times() int64 {
 	if e.kind == kindAtMost {
 		return min(e.cost, math.MaxUint32) // in 4 bytes
@@ -128,7 +128,7 @@ func appendKeys(keys []string, prefix, key string, limits []Limit) []string {
 	return keys
 }
 
-// settlement is the KEYS and ARGV of refund.lua, and whether it may be asked twice.
+// settlement returns the KEYS and ARGV of refund.lua, and whether they may be sent twice.
 func settlement(prefix, key string, d *Decision, units []int64) (q question, again bool) {
 	escaped, again := escapeKey(key), d.Delay == 0
 	for i, status := range d.Statuses() {

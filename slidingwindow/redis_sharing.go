@@ -11,27 +11,27 @@ import (
 
 const (
 	// trialLimit is longer than the name of a limit may be, so a trial never touches the log of
-	// a user's key. It tells whoever finds it in Redis what it is.
+	// a user's key. It explains itself to whoever finds it in Redis.
 	trialLimit = "a-trial-that-proves-that-decisions-can-be-made-and-expires-in-seconds-"
 
-	// A log of a trial lives for twice as long, if it cannot be removed.
+	// A log of a trial that cannot be removed expires after twice this time.
 	trialWindow = 5 * time.Second
 
-	// So many keys share a command on trial. A proxy before two servers has all of them on one of
-	// these, by chance, once in 2^63 times; if that one has 90% of all keys, once in 800 times.
+	// A trial sends this many keys in one command. Behind a proxy of two servers they are all on
+	// one server by chance once in 2^63 trials, or once in 800 if it has 90% of all keys.
 	trialKeys = 64
 
-	// So many limits of one key do.
+	// A trial sends this many limits of one key in one command.
 	trialLogs = 16
 
-	// How often an error makes the store find out whether several keys may share a command.
+	// An error makes the store find out whether several keys may share a command, at most this often.
 	tryKeysEvery = time.Second
 )
 
 // learnSharing finds out, once, whether several keys may share a command. It does not ask for the
-// server's run_id, because that takes a right of its own and says only that there are two
-// servers: here the keys themselves tell where a command counts. Several limits of one key
-// must be in one place: else they cannot be decided together.
+// server's run_id: that needs a right of its own, and only shows that there are two servers. A
+// trial shows where a command counts its keys. The logs of one key must be on one server:
+// otherwise they cannot be decided together.
 func (l *link) learnSharing(ctx context.Context, addr string) error {
 	if l.sharing.known.Load() {
 		return nil
@@ -57,8 +57,8 @@ func (l *link) learnSharing(ctx context.Context, addr string) error {
 	return nil
 }
 
-// twice tells whether something is found twice in a row: a failover in between can lose what a
-// trial took.
+// twice reports whether find succeeds twice in a row. Once is not enough: a failover during a
+// trial can lose what it took.
 func twice(find func() (bool, error)) (found bool, err error) {
 	for range 2 {
 		if found, err = find(); !found || err != nil {
@@ -70,7 +70,7 @@ func twice(find func() (bool, error)) (found bool, err error) {
 
 func newTrialKey() string { return "trial-" + rand.Text() }
 
-// trialLimits are limits that nothing was taken from yet. Each allows one unit.
+// trialLimits returns limits that allow one unit each.
 func trialLimits(n int) []Limit {
 	limits := make([]Limit, n)
 	for i := range limits {
@@ -83,7 +83,7 @@ func trialCall(key string, limits []Limit) *call {
 	return &call{key: key, limits: limits, cost: 1}
 }
 
-// areLogsApart tells whether the logs of one key are in several places.
+// areLogsApart reports whether the logs of one key are on several servers.
 func (l *link) areLogsApart(ctx context.Context) (bool, error) {
 	key, limits := newTrialKey(), trialLimits(trialLogs)
 	logs := make([]*call, len(limits))
@@ -93,7 +93,7 @@ func (l *link) areLogsApart(ctx context.Context) (bool, error) {
 	return l.areApart(ctx, []*call{trialCall(key, limits)}, logs)
 }
 
-// areKeysApart tells whether keys are in several places.
+// areKeysApart reports whether keys are on several servers.
 func (l *link) areKeysApart(ctx context.Context) (bool, error) {
 	limits := trialLimits(1)
 	together, alone := make([]*call, trialKeys), make([]*call, trialKeys)
@@ -104,9 +104,9 @@ func (l *link) areKeysApart(ctx context.Context) (bool, error) {
 	return l.areApart(ctx, together, alone)
 }
 
-// areApart takes what there is of each key in one command, and then looks for it by a command
-// for each log. The logs are apart if it is not there, or if the server refused the command
-// of several, but none of one.
+// areApart takes the one unit of each log in one command, and then tries to take it again in a
+// command for each log. The logs are apart if one of these is allowed, or if the server refused
+// the common command and none of the others.
 func (l *link) areApart(ctx context.Context, together, alone []*call) (bool, error) {
 	defer l.removeTrials(ctx, alone)
 	began := time.Now()
@@ -133,7 +133,7 @@ func (l *link) areApart(ctx context.Context, together, alone []*call) (bool, err
 	return false, nil
 }
 
-// askOnTrial decides calls, those of each list in one command.
+// askOnTrial decides calls, each list in one command.
 func (l *link) askOnTrial(ctx context.Context, lists ...[]*call) error {
 	batches := make([]*batch, len(lists))
 	for i := range lists {
@@ -168,8 +168,8 @@ func (l *link) removeTrials(ctx context.Context, calls []*call) {
 	})
 }
 
-// isRefusal tells whether a server, or a proxy before it, refused a command for a reason that
-// is not known to be another than its keys.
+// isRefusal reports whether a server, or a proxy in front of it, refused a command, perhaps for its
+// keys: no other reason is known.
 func isRefusal(err error) bool {
 	reply, isReply := replyOf(err)
 	if !isReply {
@@ -179,12 +179,12 @@ func isRefusal(err error) bool {
 	return !known && !isDenied(reply)
 }
 
-// apart tells whether calls of that many keys, whose common command failed with err, are to be
-// decided once more, the calls of each key by themselves; nothing of them was counted then.
+// apart reports whether calls of this many keys, whose common command failed with err, must be
+// decided again with a command for each key. None of them was counted then.
 //
-// Proxies refuse several keys in words of their own. Whether they do is found out on keys on
-// trial, at most once a second, rather than on the keys of the calls: these may have been
-// counted although the proxy answered with an error, and would be counted twice.
+// Each proxy has its own words to refuse several keys. So the store finds out with trial keys, at
+// most once a second, and not with the keys of the calls. The calls may have been counted although
+// the proxy answered with an error, and would be counted twice.
 func (l *link) apart(ctx context.Context, err error, keys int) bool {
 	switch {
 	case keys < 2:
@@ -220,11 +220,11 @@ func countKeys(calls []*call) int {
 	return len(keys)
 }
 
-// eachIfRefused does something with several logs in one command or, if that fails, in a command
-// for each: the server refuses several while a slot is moved, and a proxy may take one key a
-// command. A client that may ask again would do so until the deadline while a slot is moved, so it
-// may only for one log. What must not be done twice is done for each only if all were refused. It
-// returns the first error.
+// eachIfRefused sends one command for several logs or, if that fails, one for each log: the server
+// refuses several logs while a slot is moved, and a proxy may accept only one key per command. The
+// client may repeat only a command for one log: while a slot is moved, it would repeat one for
+// several until the deadline. If again is false, a command for each log is sent only if the common
+// one was refused. eachIfRefused returns the first error.
 func eachIfRefused(logs int, again bool, do func(from, to int, again bool) error) error {
 	if logs == 1 {
 		return do(0, 1, again)

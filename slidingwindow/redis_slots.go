@@ -19,10 +19,10 @@ const (
 	slotsTries = 3 // nodes that are asked for the table, one after the other
 )
 
-// slots is what the store knows of which node of a Cluster serves which slot. The table is read in
-// the background (CLUSTER SLOTS), when it is first needed, and again after a call has failed or was
-// redirected, at most once a second. One that is out of date does no harm while all goes well: it
-// only says which calls share a way, and which fail together.
+// slots knows which node of a Cluster serves which slot. The table is read in the background
+// (CLUSTER SLOTS), when it is first needed, and again after a call has failed or was redirected, at
+// most once a second. An outdated table does no harm while calls succeed: it only decides which
+// calls share a batch, and which fail together.
 type slots struct {
 	client  rueidis.Client
 	prefix  string
@@ -63,7 +63,7 @@ func (s *slots) nodeOf(key string) *node {
 	return n
 }
 
-// of is the slot that all logs of the key have.
+// of returns the slot of all logs of the key.
 func (s *slots) of(key string) int {
 	command := s.client.B().Zcard().Key(redisKey(s.prefix, escapeKey(key), "")).Build()
 	return int(command.Slot())
@@ -96,7 +96,7 @@ func (s *slots) read() <-chan struct{} {
 	return ended
 }
 
-// wait waits, for so long at most, for the first table, if it is being read.
+// wait waits for the first table, at most this long, if it is being read.
 func (s *slots) wait(ctx context.Context, most time.Duration) {
 	if s.table.Load() != nil {
 		return
@@ -110,7 +110,7 @@ func (s *slots) wait(ctx context.Context, most time.Duration) {
 	}
 }
 
-// close waits for who reads, and keeps others from it.
+// close waits for a reading that is under way, and prevents later ones.
 func (s *slots) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -118,7 +118,7 @@ func (s *slots) close() {
 	s.readers.Wait()
 }
 
-// ask asks some nodes for the table, any of which may be away.
+// ask asks up to slotsTries nodes for the table, because a node may be away.
 func (s *slots) ask(ctx context.Context) error {
 	var errs []error
 	nodes := s.client.Nodes()

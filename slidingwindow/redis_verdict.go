@@ -12,10 +12,10 @@ import (
 
 // ErrMisconfigured means that Redis answers [RedisStore.Check], but that no decision can be made
 // until somebody changes its settings, the rights of its user, or the client's settings. The
-// error says which. It is never that of another call.
+// error says which. No other call returns it.
 var ErrMisconfigured = errors.New("slidingwindow: redis cannot be used as it is set up")
 
-// checkError is what Check found out, in our own words: a server's may quote what is secret.
+// checkError is an error of Check in our own words: those of a server may quote a secret.
 type checkError struct {
 	text  string
 	setup bool // it does not pass by itself
@@ -38,10 +38,10 @@ func serverName(addr string) string {
 	return "redis at " + addr
 }
 
-// What to do about a server that is none.
+// The advice for a server that is not Redis.
 const resemblesRedis = "it resembles Redis, but is not; the store needs Redis 7.0 or later, or Valkey 7.2 or later"
 
-// An advice is about an error of a server.
+// advice says what to do about an error of a server.
 type advice struct {
 	begins string // without "ERR ", which the client takes off
 	words  string
@@ -85,7 +85,7 @@ type verdict struct {
 // commandError is an error that trial.lua got for a command.
 type commandError struct{ command, reply string }
 
-// commandErrors is a trial.lua that ran.
+// commandErrors are the errors that trial.lua reports.
 type commandErrors []commandError
 
 func (e commandErrors) Error() string { return "some commands failed" }
@@ -96,8 +96,8 @@ var (
 	unknownCommand = regexp.MustCompile(`(?i)^(?:unknown|unsupported) command[: ]*['"` + "`" + `]?([a-z0-9_|-]+)`)
 )
 
-// verdictOf judges the error of a trial call. What is no reply of a server stays as it is: a
-// server that is away.
+// verdictOf judges the error of a trial call. An error that is not a reply of a server stays as it
+// is: the server is away.
 func (l *link) verdictOf(ctx context.Context, addr string, err error) verdict {
 	var commands commandErrors
 	if errors.As(err, &commands) {
@@ -155,10 +155,10 @@ func (l *link) verdictOfCommands(addr string, commands commandErrors) verdict {
 			v.err = newSetupError(addr, renamed(c.command))
 		}
 	}
-	return v // other errors are those of the calls to come as well, or of no importance
+	return v // other errors do not matter, or the calls that follow get them too
 }
 
-// isDenied tells whether a user lacks a right. In a script Redis 7.0 says so in other words.
+// isDenied reports whether a user lacks a right. Inside a script Redis 7.0 has other words for it.
 func isDenied(reply string) bool {
 	return strings.HasPrefix(reply, "NOPERM") || strings.Contains(reply, "ACL failure in script") ||
 		strings.Contains(reply, "The user executing the script can't")

@@ -22,28 +22,28 @@ const (
 	// the server's clock was set forward, or that its connection is dead.
 	cacheTrust = 10 * time.Second
 
-	// A refusal that ends sooner is over before it pays.
+	// A shorter refusal ends before it pays to remember it.
 	minRefusal = 2 * time.Millisecond
 
-	// For so long a refusal is given again without a look into the client's cache, which
-	// takes longer than all the rest. The word of Redis takes about as long to come.
+	// For this long a refusal is repeated without a look into the client's cache, because a look
+	// takes longer than all the rest. A message of Redis takes about as long to arrive.
 	unlooked = time.Millisecond
 )
 
-var started = time.Now().Add(-time.Second) // nothing was looked at then
+var started = time.Now().Add(-time.Second) // so that a looked of 0 is long ago
 
-// refusals are what Redis refused lately. They are hints: whether one still stands is for
-// stillRefused to find out, and to lose one costs a command.
+// refusals remembers what Redis refused lately. A refusal is a hint: stillRefused finds out whether
+// it still stands. A lost one costs a command.
 type refusals struct {
 	*parts
-	now func() time.Time // how long refusals are remembered; nothing is decided on it
+	now func() time.Time // the clock by which refusals age; only Redis's clock allows calls
 
 	shards      [refusalShards]refusalShard
 	pausedUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
 }
 
-// refusalShard has the refusals of some of the keys. When the young ones have become many, or
-// some time has passed, they become the old ones, which are then forgotten: so no flood stays.
+// refusalShard has the refusals of some of the keys. When the young ones have become many, or some
+// time has passed, they replace the old ones, which are forgotten. So a flood of keys does not stay.
 type refusalShard struct {
 	mu         sync.Mutex
 	young, old generation
@@ -67,7 +67,7 @@ type refusal struct {
 	at, until time.Time
 	question  rueidis.Cacheable // whether the limit would still refuse
 
-	// The client's cache holds that reply while nobody has written to the limit's log. Nil: unknown.
+	// The client's cache holds this reply while nobody writes to the limit's log. nil: not known.
 	told   *rueidis.RedisMessage
 	looked atomic.Int64 // ns since started, when the cache last held told; 0: never
 }
@@ -79,11 +79,11 @@ type attempt struct {
 	shard *refusalShard // nil: the answer is not to be remembered
 	epoch uint64
 	sent  time.Time
-	until time.Time             // if set, the answer is remembered no longer
+	until time.Time             // if set, the answer is remembered no longer than this
 	told  *rueidis.RedisMessage // as in refusal
 }
 
-// take gives a refusal again that still stands, and else has Redis decide.
+// take repeats a refusal that still stands. Otherwise Redis decides.
 func (f *refusals) take(ctx context.Context, req *Request, deadline time.Time) (Decision, error) {
 	if req.Costs != nil || req.AtMost || req.Wait { // is not remembered
 		d, err := f.parts.take(ctx, req, deadline)
@@ -102,12 +102,12 @@ func (f *refusals) take(ctx context.Context, req *Request, deadline time.Time) (
 	return d, err
 }
 
-// stillRefused answers a request that Redis refused before, if Redis would refuse it again.
-// It asks whether the limit that refused still would, by the script that decides and through
-// the client's cache, which Redis tells of each write to that log. While nobody writes to it
-// the cache holds the very reply that it held before, and no command is sent.
+// stillRefused answers a request that Redis refused before, if Redis would refuse it again. It runs
+// the script that decides, for the limit that refused, through the client's cache. Redis tells that
+// cache of each write to the log. While nobody writes to the log, the cache returns the same reply
+// as before (told), and no command is sent.
 //
-// The Decision is the zero one if Redis must decide. The error is final: there is no time left.
+// The Decision is zero if Redis must decide. The error is final: there is no time left.
 func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time.Time) (Decision, attempt, error) {
 	looked := int64(time.Since(started))
 	if looked < f.pausedUntil.Load() {
@@ -122,8 +122,8 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time
 	if looked-r.looked.Load() < int64(unlooked) {
 		return r.decision(a.sent), a, nil
 	}
-	// A client that has lost its connection makes all who come wait until it has another,
-	// whatever their contexts say.
+	// A client that has lost its connection makes all callers wait until it has a new one, and
+	// ignores their contexts.
 	var result rueidis.RedisResult
 	err := f.await(ctx, deadline, func(ctx context.Context) error {
 		result = f.client.DoCache(ctx, r.question, cacheTrust)
@@ -136,19 +136,19 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time
 	switch {
 	case err != nil || len(reply) == 0:
 		if e, answered := rueidis.IsRedisErr(err); answered && !e.IsNoScript() {
-			f.pausedUntil.Store(looked + int64(cacheTrust)) // this user must not ask, say
+			f.pausedUntil.Store(looked + int64(cacheTrust)) // for example, the user lacks the right
 		}
 	case &reply[0] == r.told:
 		r.looked.Store(looked)
 		return r.decision(a.sent), a, nil
 	case result.IsCacheHit():
-		a.told = &reply[0] // to another call, nobody knows when; but before Redis decides now
-	case result.CachePXAT() <= 0: // the client has no cache, or not now: while a slot moves, say
+		a.told = &reply[0] // another call got it, some time before Redis decides this one
+	case result.CachePXAT() <= 0: // the client has no cache, or none now, as while a slot moves
 		f.pausedUntil.Store(looked + int64(cacheTrust))
 	default:
 		if d := f.renewed(r, reply); d.Reason == ReasonRefused {
-			// A client may send what only reads to a replica, which has a clock of its own:
-			// the script that decides said how long this can last.
+			// A client may send a read to a replica, which has a clock of its own. So the refusal
+			// lasts no longer than the deciding script said.
 			a.until, a.told = r.until, &reply[0]
 			f.remember(req, d, a)
 			return d, a, nil
@@ -174,26 +174,26 @@ func (f *refusals) remember(req *Request, d Decision, a attempt) {
 		return
 	}
 	if len(r.statuses) > 1 {
-		steady = min(steady, cacheTrust) // Redis tells of the limit that refused only
+		steady = min(steady, cacheTrust) // Redis tells only of the limit that refused
 	}
 	if r.until = a.sent.Add(steady); !a.until.IsZero() && a.until.Before(r.until) {
 		r.until = a.until
 	}
 	q := questionOf(f.prefix, join(nil, []*call{r.peek()}))
 	r.question = f.client.B().EvalshaRo().Sha1(*sha).Numkeys(1).Key(q.keys...).Arg(q.args...).
-		// Errors are not kept, nor does the key's time to live matter. Pinned, as it is asked
-		// again and again.
+		// A static TTL: errors are not cached, and the key's time to live does not matter. Pinned,
+		// because it is asked again and again.
 		Cache().ToStaticTTL().Pin()
 	a.shard.put(req, r, a.epoch)
 }
 
-// peek asks whether the limit that refused still would.
+// peek returns the call that asks whether the limit would still refuse.
 func (r *refusal) peek() *call {
 	return &call{kind: kindPeek, key: r.key, limits: []Limit{r.limit}, cost: r.cost}
 }
 
-// renewed is the refusal with what Redis now says of the limit that refused. If that limit
-// allows, or the reply is none, it is not ReasonRefused.
+// renewed returns the refusal with what Redis now says of the limit that refused. If that limit
+// allows, or the reply is not one of decide.lua, the Decision is zero.
 func (f *refusals) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	c := r.peek()
 	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonRefused {
@@ -212,7 +212,7 @@ func (f *refusals) shard(key string) *refusalShard {
 	return &f.shards[maphash.String(keySeed, key)%refusalShards]
 }
 
-// forget drops what is known of a key that was reset or refunded, and what is on its way.
+// forget drops the refusals of a key that was reset or refunded, and those that are on their way.
 func (f *refusals) forget(key string) {
 	s := f.shard(key)
 	s.mu.Lock()
@@ -221,7 +221,7 @@ func (f *refusals) forget(key string) {
 	s.remove(key, func(*refusal) bool { return true })
 }
 
-// find returns the refusal of a request, or nil, and the epoch that put wants.
+// find returns the refusal of a request, or nil, and the epoch for put.
 func (s *refusalShard) find(req *Request) (*refusal, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,8 +235,8 @@ func (s *refusalShard) find(req *Request) (*refusal, uint64) {
 	return nil, s.epoch
 }
 
-// put adds the refusal of a request in place of an older one. It does nothing if a key was
-// forgotten since the epoch: Redis may have refused before the reset.
+// put replaces the refusal of a request. It does nothing if a key was forgotten since the epoch:
+// Redis may have refused before the reset.
 func (s *refusalShard) put(req *Request, r *refusal, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,7 +254,7 @@ func (s *refusalShard) put(req *Request, r *refusal, epoch uint64) {
 	s.young.count++
 }
 
-// taken drops what tells of logs to which a call was now added.
+// taken drops the refusals about logs that now have one more call.
 func (s *refusalShard) taken(req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,7 +284,7 @@ func (r *refusal) answers(req *Request) bool {
 		slices.EqualFunc(r.statuses, req.Limits, func(s Status, l Limit) bool { return s.Limit == l })
 }
 
-// decision is the refusal as Redis would give it now. It takes no command.
+// decision returns the refusal as Redis would give it now.
 func (r *refusal) decision(now time.Time) Decision {
 	var few [4]Status // spares an allocation
 	statuses := append(few[:0], r.statuses...)
@@ -293,7 +293,7 @@ func (r *refusal) decision(now time.Time) Decision {
 		if s.ReplenishAfter > 0 {
 			s.ReplenishAfter = max(time.Microsecond, s.ReplenishAfter-now.Sub(r.at))
 		}
-		if s.RetryAfter > 0 && r.cost <= s.Limit.Max { // else no wait helps, and it is the window
+		if s.RetryAfter > 0 && r.cost <= s.Limit.Max { // else no wait helps, and RetryAfter is the window
 			s.RetryAfter = max(time.Microsecond, s.RetryAfter-now.Sub(r.at))
 		}
 	}
@@ -302,7 +302,7 @@ func (r *refusal) decision(now time.Time) Decision {
 	return d
 }
 
-// steadyFor is how long statuses only age: then a hit leaves a window.
+// steadyFor returns how long statuses only age. After that a hit leaves a window.
 func steadyFor(statuses []Status) time.Duration {
 	shortest := maxWindow
 	for _, s := range statuses {

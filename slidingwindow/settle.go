@@ -9,26 +9,26 @@ import (
 )
 
 // Refund gives back the units that the call of d took from key, as if that call had never been
-// made: for a login that succeeded, or a job that found nothing to do. All processes that share
-// the store can use them again at once.
+// made. Use it for a login that succeeded, or a job that found nothing to do. All processes that
+// share the store can use the units again at once.
 //
 // Any Limiter over a store of the same name (Decision.Store) can refund, in any process, also
-// after the one that made the call has ended: see [Decision.MarshalText]. The limits of the
+// after the process that made the call has ended: see [Decision.MarshalText]. The limits of the
 // Limiter do not matter.
 //
 // There is nothing to give back, and no error, if the call took nothing, if d was refunded or
 // settled before, or if the units have left the window or were reset. So to refund twice is safe,
 // with one exception: Redis knows a call by its microsecond and its units. A second refund can
-// hit another call that was given both after the first one. That needs a clock that was set back,
-// or a place in line (Decision.Delay). With a Limit.Resolution refund once: calls share an entry,
-// and a second time may give back the units of others.
+// hit another call that got the same microsecond and units after the first refund. That needs a
+// clock that was set back, or a place in line (Decision.Delay). With a Limit.Resolution refund only
+// once: calls share an entry, and a second refund may give back the units of other calls.
 //
 // The errors that say that nothing was done are [ErrInvalidKey] if key is not that of the call,
 // [ErrDecisionChanged] if d is not as the call returned it, and [ErrForeignDecision] if another
 // store took the units. After [ErrStoreUnavailable] and [ErrForeignData] the units may have been
-// given back or not. It is safe to try again, but not with a place in line. Like Peek, Refund
-// itself tries again until the store's timeout while Redis cannot be reached, but not with a
-// place in line.
+// given back or not. It is safe to try again, but not with a place in line or a Limit.Resolution.
+// Like Peek, Refund itself tries again until the store's timeout while Redis cannot be reached, with
+// the same two exceptions.
 //
 // The end of ctx does not stop it, because a client that hangs up is a common reason for a
 // refund. The store's timeout bounds it, and so do 5 seconds.
@@ -36,23 +36,23 @@ func (l *Limiter) Refund(ctx context.Context, key string, d Decision) error {
 	return l.settle(ctx, key, d, nil)
 }
 
-// Settle replaces the units that the call of d took from key by those that were really used: an
-// estimate of tokens by their number. It does so for each limit that cost names. 0 gives back
-// what the call took of that limit, and a limit that cost does not name keeps it. The units stay
-// at the time at which they were taken.
+// Settle replaces the units that the call of d took from key by the units that were really used,
+// such as an estimate of tokens by their number. It changes each limit that cost names. 0 gives
+// back what the call took from that limit, and a limit that cost does not name keeps its units. The
+// units stay at the time at which they were taken.
 //
-// More than the call took may pass Max. Nothing is refused then, and later calls wait until it
-// has left the window. Units that have left the window already count nothing.
+// The new units may pass Max. Settle refuses nothing, and later calls wait until the units have
+// left the window. Units that have left the window already count nothing.
 //
-// The first Settle or Refund that changes a limit counts, and a later one does nothing. A call
-// that took nothing has nothing to settle, as one that shadow mode allowed. [ErrInvalidCost] is a
-// cost that is negative, that names no limit of d, or that is above 0 for a limit of which the
-// call took nothing: use [Limiter.Charge] for what was not taken before. All else is as with
-// Refund: who can settle, when it is safe to try again, the other errors, and the end of ctx.
+// The first Settle or Refund that changes a limit counts, and a later one does nothing. A call that
+// took nothing has nothing to settle, such as one that shadow mode allowed. Settle returns
+// [ErrInvalidCost] if a cost is negative, names no limit of d, or is above 0 for a limit from which
+// the call took nothing: use [Limiter.Charge] for that. All else is as with Refund: who can settle,
+// when it is safe to try again, the other errors, and the end of ctx.
 //
 // A process that ends before it settles leaves its estimate in the log for one Window after the
-// call. With a Window of a minute that is a minute, and with that of a day a day. To bound it,
-// take 1 unit of a limit with a long Window and settle that by what was used: then only 1 unit
+// call: for a minute with a Window of a minute, for a day with a Window of a day. To bound that,
+// take 1 unit of a limit with a long Window, and settle with what was used: then only 1 unit
 // stays. Let a limit with a short Window take the whole estimate. See the example "budget".
 func (l *Limiter) Settle(ctx context.Context, key string, d Decision, cost Cost) error {
 	units, err := cost.settles(d)
@@ -156,8 +156,8 @@ func (c Cost) settles(d Decision) ([]int64, error) {
 	return units, errors.Join(errs...)
 }
 
-// settleTimeout bounds what goes on after the caller's context has ended, besides the store's
-// own timeout.
+// settleTimeout bounds a call that goes on after the caller's context has ended, in addition to the
+// store's own timeout.
 const settleTimeout = 5 * time.Second
 
 // detach returns a context that does not end with ctx.

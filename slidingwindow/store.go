@@ -32,9 +32,10 @@ import (
 //
 // # What a decorator keeps
 //
-// A decorator passes each Request on as it is, unless to change it is its purpose, and returns the Decision with its Reason, its Store,
-// its Delay and the Receipt of each Status. [NewDecision] sets the Receipts only, so copy the other
-// fields if you make a Decision of changed statuses. It returns errors so that they still match.
+// A decorator passes each Request on as it is, unless its purpose is to change it. It returns the
+// Decision with its Reason, its Store, its Delay and the Receipt of each Status. [NewDecision] sets
+// the Receipts only, so copy the other fields if you make a Decision from changed statuses. It
+// returns errors that still match.
 //
 // A decorator of a [Parted] or a [LimitChecker] must have the methods of these interfaces too. It gets
 // them if it embeds the concrete type. If it embeds the interface Store, it must declare them.
@@ -47,8 +48,8 @@ type Store interface {
 	// each limit from which it took some. Two Stores have the same name only if each can settle what
 	// the other took.
 	//
-	// With Request.Wait, Take must not leave units behind of which its caller does not hear. Once it has
-	// begun to decide it returns its Decision even if ctx ends. A timeout of its own bounds that.
+	// With Request.Wait, Take must not take units without telling its caller. Once it has begun to
+	// decide, it returns its Decision even if ctx ends. A timeout of its own bounds that.
 	Take(ctx context.Context, req Request) (Decision, error)
 
 	// Settle replaces what a call took from the key. For the i-th limit of d.Statuses, units[i] replace
@@ -79,7 +80,7 @@ type Parted interface {
 	Part(key string) string
 }
 
-// LimitChecker is a [Store] that some limits cannot be used with.
+// LimitChecker is a [Store] that cannot be used with some limits.
 type LimitChecker interface {
 	// CheckLimits returns an error if the limits, which are valid, cannot be used with the Store. [New]
 	// and [Limiter.WithLimits] return it.

@@ -6,8 +6,8 @@ import (
 )
 
 // nat64 holds IPv4 clients that reach an IPv6 server through a translator (RFC 6052,
-// section 2.1): the last four bytes are the client. Cut to a prefix they would all
-// be one.
+// section 2.1): the last four bytes are the client. Cut to a prefix, they would all be
+// one client.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
 // addressKey returns the one text under which an address is counted: an IPv4 address

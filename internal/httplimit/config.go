@@ -52,7 +52,7 @@ type StatusCodes struct {
 	Left    int
 }
 
-// OrDefault puts the defaults in the place of zeros.
+// OrDefault replaces zeros by the defaults.
 func (s StatusCodes) OrDefault() StatusCodes {
 	for _, status := range []struct {
 		code      *int

@@ -33,8 +33,8 @@ func (e *ConfigError) Error() string {
 // Is reports whether target is [ErrInvalidConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrInvalidConfig }
 
-// shown is a part of the text of a setting, for an error: not more of it than makes it
-// known, and nothing if the text was perhaps meant for the URL of Redis and has its password.
+// shown returns a part of the text of a setting, for an error: just enough to recognize it, and
+// nothing of it if the text may be a URL of Redis with a password.
 func shown(part, text string) string {
 	const enough = 32
 	if strings.Contains(text, "://") || strings.Contains(text, "@") {

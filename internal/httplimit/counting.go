@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// ErrPanicked is what Config.CountIf is told of a handler that panicked.
+// ErrPanicked is the error that Config.CountIf gets for a handler that panicked.
 var ErrPanicked = errors.New("echomw: the handler panicked")
 
 // settle runs the next handler and gives back what the request took if it does not count,
 // also when the handler panics.
 func (g *gate[C]) settle(c C, next func(C) error, r *record) error {
 	t, err := *r.last(), ErrPanicked
-	// Not the context of the request that further middleware puts into c: it may be over
-	// when that middleware is.
+	// Not the context of a request that further middleware puts into c: it may end when that
+	// middleware returns.
 	ctx := g.Request(c).Context()
 	defer func() {
 		if !g.counts(ctx, c, err) {
@@ -37,8 +37,9 @@ func (g *gate[C]) counts(ctx context.Context, c C, err error) bool {
 	committed := g.Committed(c)
 	if broken := ctx.Err() != nil || err != nil && committed; broken && !failed {
 		if committed {
-			// Whether the client got what it wanted is not known, and up to the client: it can
-			// read an answer and hang up before its end, or close its side and read on.
+			// It is not known whether the client got what it wanted, and the client decides what
+			// this looks like: it can read an answer and hang up before its end, or close its side
+			// and read on.
 			return true
 		}
 		failed = true
@@ -46,11 +47,10 @@ func (g *gate[C]) counts(ctx context.Context, c C, err error) bool {
 	return failed != g.SkipFailed
 }
 
-// refundTimeout bounds a refund, besides the store's own timeout.
+// refundTimeout bounds a refund, in addition to the store's own timeout.
 const refundTimeout = 5 * time.Second
 
-// refund gives back what a turn took. The client may have gone away and its context ended,
-// which is no reason to keep it.
+// refund gives back what a turn took, even if the client has left and its context has ended.
 func (g *gate[C]) refund(ctx context.Context, t *turn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
 	defer cancel()

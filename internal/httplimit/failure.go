@@ -31,12 +31,12 @@ type failure struct {
 	chosen bool  // the status is that of the cause, and not one of StatusCodes
 }
 
-// failureOf is the failure, never nil, of an err of a function of the Config. It matches
-// mark. An HTTP error in err keeps its status if that is one of a failure; otherwise the
+// failureOf returns the failure, never nil, for an error of a function of the Config. The failure
+// matches mark. An HTTP error in err keeps its status if that is one of a failure. Otherwise the
 // status is the given one. err itself is for logs only.
 func (f *Framework[C]) failureOf(err, mark error, status int) *failure {
 	if HoldsNil(err) {
-		// Whoever called errors.Is on it would panic: only its text is kept.
+		// Keep only its text: errors.Is on it would panic.
 		err = fmt.Errorf("a nil pointer was returned as an error: %v", err) //nolint:errorlint // see above
 		return f.failed(status, fmt.Errorf("%w: %w", mark, err))
 	}
@@ -61,8 +61,8 @@ func (f *Framework[C]) failed(status int, cause error) *failure {
 // section 15). net/http panics on one that is no status at all.
 func isFailureStatus(status int) bool { return status >= 400 && status <= 599 }
 
-// HoldsNil reports whether err is a nil pointer or wraps one, as a function returns that
-// returns a nil pointer as its error. errors.Is and errors.As would call its methods.
+// HoldsNil reports whether err is a nil pointer or wraps one: some functions return a nil pointer
+// as their error. errors.Is and errors.As would call its methods.
 func HoldsNil(err error) bool {
 	if err == nil {
 		return false

@@ -1,4 +1,4 @@
-// Package httplimit limits HTTP requests with a limiter of the slidingwindow package: all of it
+// Package httplimit limits HTTP requests with a limiter of the slidingwindow package. It has all
 // that is HTTP, and nothing of a framework. An adapter says in a [Framework] how its framework
 // is asked, and gives the rest of this package to its users under names of its own.
 //

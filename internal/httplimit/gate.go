@@ -74,7 +74,7 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 	t := r.next()
 	failed := g.decide(c, r, t)
 	if parsed := g.Request(c).MultipartForm; parsed != nil && form == nil {
-		// net/http removes the files of the request that it made, and this may be a copy.
+		// net/http removes the files of its own request only, and this may be a copy of it.
 		defer func() { _ = parsed.RemoveAll() }()
 	}
 	if failed != nil {
@@ -108,7 +108,7 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 		return g.refuse(c, r)
 	}
 	if t.tells {
-		// Before next, whose handlers may read what is told.
+		// Before next: its handlers may read the headers.
 		r.told.write(g.Response(c).Header(), r.turns, 0)
 	}
 	if g.settles {
@@ -117,8 +117,8 @@ func (g *gate[C]) serve(c C, next func(C) error) error {
 	return serve(g.Framework, c, next, r)
 }
 
-// tellOff tells the limiter's observer of a request that nobody is asked about. What it would have
-// cost is not known.
+// tellOff tells the limiter's observer of a request that passes because the limiter is off. Its cost
+// is not known.
 func (g *gate[C]) tellOff(request *http.Request) {
 	if observer := g.Limiter.Observer(); observer != nil {
 		observer.Decided(request.Context(), slidingwindow.Decided{
@@ -128,8 +128,8 @@ func (g *gate[C]) tellOff(request *http.Request) {
 	}
 }
 
-// decide makes the decision of t, unless it returns a failure; without a plan the request is
-// free.
+// decide makes the decision of t, or returns a failure. If t has no plan afterwards, the request
+// is free.
 func (g *gate[C]) decide(c C, r *record, t *turn) *failure {
 	key, err := g.Key.Key(c)
 	if err == nil && key == "" {
@@ -212,8 +212,8 @@ func (g *gate[C]) fail(c C, failed *failure) error {
 	return failed.err
 }
 
-// answered tells whether a handler of the Config that returned err has answered the
-// request, and what error there is to return.
+// answered reports whether a handler of the Config that returned err has answered the request,
+// and returns the error for the framework.
 func (g *gate[C]) answered(c C, err error) (bool, error) {
 	if HoldsNil(err) {
 		err = nil // the framework would panic

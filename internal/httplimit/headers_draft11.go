@@ -40,8 +40,8 @@ func newListItems(limits []slidingwindow.Limit) []listItem {
 	return items
 }
 
-// listPolicy is the value of RateLimit-Policy. units has those that are no requests, by the
-// name of the limit.
+// listPolicy returns the value of RateLimit-Policy. units has the units that are not requests, by
+// the name of the limit.
 func listPolicy(limits []slidingwindow.Limit, units map[string]string) string {
 	var policy []byte
 	for i, limit := range limits {
@@ -61,9 +61,8 @@ func listPolicy(limits []slidingwindow.Limit, units map[string]string) string {
 	return string(policy)
 }
 
-// appendItem appends the item of one limit, with a reset unless there is nothing to reset,
-// or it comes after retryAfter: a client must not be told to retry earlier than at a
-// reset it was told of.
+// appendItem appends the item of one limit. It has a reset, unless there is nothing to reset or the
+// reset is later than retryAfter: a client must not be told to retry before a reset.
 func appendItem(list []byte, item *listItem, s *slidingwindow.Status, retryAfter int64) []byte {
 	list = append(list, item.head...)
 	list = appendInteger(list, s.Remaining)
@@ -76,8 +75,8 @@ func appendItem(list []byte, item *listItem, s *slidingwindow.Status, retryAfter
 
 const allowedUnit = `"requests", "content-bytes", "concurrent-requests", or another word of 1 to 64 letters, digits, "-", "_" and "."`
 
-// isUnit reports whether a text can be the unit of a quota. The draft allows any String; a word
-// that needs no quoting is what its registry of units has.
+// isUnit reports whether a text can be the unit of a quota. The draft allows any String, but the
+// units in its registry are words that need no quoting.
 func isUnit(unit string) bool {
 	for i := range len(unit) {
 		c := unit[i]

@@ -56,8 +56,8 @@ func (l *fieldLines) appendInteger(text []byte, field string, n int64) []byte {
 	return text
 }
 
-// headerLine is a line as it is in a header. The array lets a header hold the value of a field
-// that has one line, as nearly all have, without another allocation.
+// headerLine is a line as it is in a header. Nearly all fields have one line, and the array lets a
+// header hold its value without another allocation.
 type headerLine struct {
 	field string
 	value [1]string
@@ -81,12 +81,12 @@ func (l *fieldLines) finish(text []byte, room []headerLine) []headerLine {
 	return lines
 }
 
-// setLines puts lines in the place of all that the header has in their fields.
+// setLines replaces all that the header has in the fields of these lines.
 func setLines(h http.Header, lines []headerLine) {
 	for i := 0; i < len(lines); {
 		field, n := lines[i].field, linesOfOneField(lines[i:])
 		if n == 1 {
-			// Without room behind it, so that nobody's append reaches the next one.
+			// Without spare capacity, so that no append overwrites the next line.
 			h[field] = lines[i].value[:1:1]
 		} else {
 			values := make([]string, n)

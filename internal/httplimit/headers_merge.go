@@ -12,16 +12,16 @@ import (
 )
 
 // Another limiter, such as that of the service behind a gateway, may write to the same
-// fields. What it says is read only then.
+// fields. Only then are its lines read.
 
-// otherName is what an item of RateLimit is called that was made of another limiter's
-// Dictionary, where limits have no names.
+// otherName names an item of RateLimit that was made from another limiter's Dictionary, where
+// limits have no names.
 const otherName = "other"
 
-// merge puts our lines and what others have written to their fields into the header: lists
-// join, and of the fields with room for one limit the tighter one's stay. The form is that
-// of our formats; what a client could not parse there is left out. merge returns those
-// of our lines that are in the header as they were.
+// merge puts our lines, and what others have written to the same fields, into the header. Lists are
+// joined. Fields with room for one limit show the tighter one. The form is that of our formats, and
+// what a client could not parse in that form is left out. merge returns those of our lines that are
+// in the header unchanged.
 func merge(h http.Header, ours []headerLine, s summary, turns []turn) []headerLine {
 	replaced := map[string]bool{}
 	replace := func(field string, values ...string) {
@@ -72,7 +72,7 @@ func merge(h http.Header, ours []headerLine, s summary, turns []turn) []headerLi
 	return kept
 }
 
-// joined is the one line of a List of these members; no line if there is none.
+// joined returns one line with the List of these members, or no line if there are none.
 func joined[T any](members []T, text func(T) string) []string {
 	if len(members) == 0 {
 		return nil
@@ -110,7 +110,7 @@ func integer(value string) int64 {
 	return n
 }
 
-// standing is where a client stands by one limit.
+// standing is the state of a client under one limit.
 type standing struct {
 	name, text              string // of an item of a List
 	limit, remaining, reset int64  // -1 if it is not told
@@ -127,7 +127,7 @@ func (s *standing) dictionary() string {
 		", reset=" + strconv.FormatInt(max(0, s.reset), 10)
 }
 
-// standings are those of our limits that draft-11 tells.
+// standings returns those of our limits that are written in the form of draft-11.
 func (s *summary) standings(turns []turn) (all []standing) {
 	s.eachListed(turns, func(w *headerWriter, i int, status *slidingwindow.Status) {
 		all = append(all, standing{
@@ -141,7 +141,7 @@ func (s *summary) standings(turns []turn) (all []standing) {
 // policy is a limit in RateLimit-Policy, as draft-11 names it.
 type policy struct{ name, text string }
 
-// policies are those of our limits that draft-11 tells.
+// policies returns those of our limits that are written in the form of draft-11.
 func (s *summary) policies(turns []turn) (all []policy) {
 	s.eachListed(turns, func(w *headerWriter, _ int, status *slidingwindow.Status) {
 		all = append(all, policy{status.Limit.Name, listPolicy([]slidingwindow.Limit{status.Limit}, w.units)})
@@ -149,10 +149,9 @@ func (s *summary) policies(turns []turn) (all []policy) {
 	return all
 }
 
-// standingsOf reads lines of RateLimit, each of which may have a form of its own. What is
-// neither draft-11's List nor draft-7's Dictionary is left out, and so is a reset after
-// retryAfter if that is not 0. The policies are those that go with the lines, which have the
-// limits of a List.
+// standingsOf reads lines of RateLimit, each of which may have another form. A line that is neither
+// draft-11's List nor draft-7's Dictionary is left out. So is a reset later than retryAfter, if
+// that is not 0. policies belong to the lines: they have the quotas of a List's limits.
 func standingsOf(lines []string, policies []policy, retryAfter int64) (all []standing) {
 	add := func(s standing, item httpsfv.Item) {
 		if retryAfter > 0 && s.reset > retryAfter {
@@ -192,7 +191,7 @@ func standingsOf(lines []string, policies []policy, retryAfter int64) (all []sta
 	return all
 }
 
-// quotaOf is the quota of the policy of this name; -1 if there is none.
+// quotaOf returns the quota of the policy of this name, or -1 if there is none.
 func quotaOf(policies []policy, name string) int64 {
 	for _, p := range policies {
 		if p.name == name {
@@ -235,8 +234,8 @@ func tightestStanding(all []standing) (tightest *standing) {
 	return tightest
 }
 
-// mergeStandings joins two lists. Names differ in the result: of two limits of one name it has
-// the tighter. theirsWon has the names of which that is the other limiter's.
+// mergeStandings joins two lists. If a name is in both, the result has the tighter limit only.
+// theirsWon has the names for which that is the other limiter's.
 func mergeStandings(theirs, ours []standing) (all []standing, theirsWon map[string]bool) {
 	theirsWon = map[string]bool{}
 	all = slices.Concat(theirs, ours)
@@ -258,7 +257,7 @@ func mergeStandings(theirs, ours []standing) (all []standing, theirsWon map[stri
 	return slices.DeleteFunc(all, func(s standing) bool { return s.lost }), theirsWon
 }
 
-// policiesOf are the policies in lines of RateLimit-Policy that have names, as draft-11 wants.
+// policiesOf returns the policies in lines of RateLimit-Policy that have names, as draft-11 requires.
 func policiesOf(lines []string) (policies []policy) {
 	for _, line := range lines {
 		list, _ := httpsfv.UnmarshalList([]string{line})
@@ -272,7 +271,7 @@ func policiesOf(lines []string) (policies []policy) {
 	return policies
 }
 
-// integerPolicies are the lines whose policies are Integers, as draft-7 and draft-6 want.
+// integerPolicies returns the lines whose policies are Integers, as draft-7 and draft-6 require.
 func integerPolicies(lines []string) (kept []string) {
 	for _, line := range lines {
 		list, err := httpsfv.UnmarshalList([]string{line})

@@ -8,8 +8,8 @@ import (
 
 // sender is the writer of the response while the handlers behind the limiters run. It settles
 // the headers at the last moment: by then a proxy or another limiter may have written to the
-// same fields. A hook of Framework.Before would take memory for each request, and
-// would miss what is written past it.
+// same fields. A hook of Framework.Before would take memory for each request, and would not see
+// handlers that write to the writer directly.
 type sender struct {
 	http.ResponseWriter
 	record *record
@@ -30,7 +30,7 @@ func serve[C any](f *Framework[C], c C, next func(C) error, r *record) error {
 		*w, r.sender.record = r.sender.ResponseWriter, nil
 	}
 	if !f.Committed(c) {
-		r.told.settle(f.Response(c).Header(), r.turns) // an error handler writes
+		r.told.settle(f.Response(c).Header(), r.turns) // an error handler will write the response
 	}
 	return err
 }

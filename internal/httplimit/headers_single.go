@@ -58,8 +58,8 @@ func appendLegacy(text []byte, lines *fieldLines, s *slidingwindow.Status, now t
 	return lines.appendInteger(text, fieldLegacyReset, ceilUnix(now.Add(waitOf(s))))
 }
 
-// waitOf is how long until a limit has more units again or, if it refused, until it has
-// as many as were asked for.
+// waitOf returns how long it takes until a limit has more units again or, if it refused, until it
+// has as many as were asked for.
 func waitOf(s *slidingwindow.Status) time.Duration {
 	if s.RetryAfter > 0 {
 		return s.RetryAfter

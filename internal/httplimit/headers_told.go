@@ -9,18 +9,18 @@ import (
 // told is what this package has written to the header of one response. It can be written
 // again, as more limiters decide and others write to the same fields.
 type told struct {
-	lines      []headerLine // but for those that were merged with other lines
+	lines      []headerLine // except those that were merged with other lines
 	merged     bool
 	retryAfter int64
 
 	room [2]headerLine // for the lines of draft-11
 }
 
-// write makes the header tell what the limiters of a route have decided, besides what others
-// have written to the same fields.
+// write puts what the limiters of a route have decided into the header, and keeps what others have
+// written to the same fields.
 //
-// retryAfter is the Retry-After of the response in seconds, 0 if it has none. No reset
-// that is told is later.
+// retryAfter is the Retry-After of the response in seconds, 0 if it has none. No reset in the
+// header is later.
 func (t *told) write(h http.Header, turns []turn, retryAfter int64) {
 	t.takeBack(h)
 	s := summarize(turns, retryAfter)
@@ -35,8 +35,8 @@ func (t *told) write(h http.Header, turns []turn, retryAfter int64) {
 	setLines(h, t.lines)
 }
 
-// settle writes once more if that is needed, when the header is about to be sent: others may
-// have written to it since.
+// settle is called when the header is about to be sent. It writes again if others have written to
+// the same fields, or have changed Retry-After.
 func (t *told) settle(h http.Header, turns []turn) {
 	retryAfter := retryAfterOf(h)
 	if retryAfter > 0 && len(h[fieldRetryAfter]) > 1 {
@@ -75,8 +75,8 @@ type summary struct {
 	retryAfter int64
 	refused    bool
 
-	// tightest is what the fields with room for one limit show: that of a limit of turn. A
-	// turn below 0 stands for none.
+	// tightest is what the fields with room for one limit show. turn is the index of the turn that
+	// it comes from, and below 0 if there is none.
 	tightest slidingwindow.Status
 	turn     int
 }
@@ -127,8 +127,8 @@ func isTighter(a, b *slidingwindow.Status) bool {
 	return a.RetryAfter > b.RetryAfter || a.RetryAfter == b.RetryAfter && a.Remaining < b.Remaining
 }
 
-// append appends the lines of all fields. Of the two fields that formats share, draft-11 has
-// the form as soon as one limiter has it.
+// append appends the lines of all fields. Formats share two fields: these have the form of draft-11
+// as soon as one limiter has that format.
 func (s *summary) append(text []byte, lines *fieldLines, turns []turn) []byte {
 	list := s.formats & HeadersDraft11
 	var room [usualLimits]slidingwindow.Status

@@ -33,8 +33,8 @@ func (w *headerWriter) policyOf(limits []slidingwindow.Limit) string {
 	}
 }
 
-// policyNow is the policy that decided, which is another one while a fallback gives its
-// share of the limits.
+// policyNow returns the policy that decided. It is another one while a fallback gives its share of
+// the limits.
 func (w *headerWriter) policyNow(statuses []slidingwindow.Status) string {
 	var limits []slidingwindow.Limit
 	for i := range min(len(w.limits), len(statuses)) {
@@ -51,8 +51,8 @@ func (w *headerWriter) policyNow(statuses []slidingwindow.Status) string {
 	return w.policyOf(limits)
 }
 
-// knows tells whether s is the status of limit i. A Decision need not have one: a store
-// that lets calls through while another one is down knows none.
+// knows reports whether s is the status of limit i. A Decision may have none: for example, when a
+// store lets calls through while another store is down.
 func (w *headerWriter) knows(i int, s *slidingwindow.Status) bool {
 	return w.items[i].limit == s.Limit.Name
 }
@@ -73,7 +73,7 @@ func (w *headerWriter) appendItems(text []byte, statuses []slidingwindow.Status,
 	return text
 }
 
-// tells tells whether there is anything to tell of a decision.
+// tells reports whether the headers have anything to say about a decision.
 func (w *headerWriter) tells(d *slidingwindow.Decision) bool {
 	if w.formats == 0 {
 		return false

@@ -35,8 +35,8 @@ func (f faults) within(whole string) faults {
 	return moved
 }
 
-// badKey stands for arguments that make no Keyer: what is wrong with them, for Config.Middleware
-// to report. No key ever comes out of it, because Middleware does not see a Keyer that an
+// badKey stands for arguments that make no Keyer. It has what is wrong with them, for
+// Config.Middleware to report. Its Key always fails, because Middleware does not see a Keyer that an
 // application wraps in its own.
 type badKey[C any] struct{ faults }
 
@@ -63,8 +63,8 @@ func faultsIn[C any](key Keyer[C]) faults {
 	return nil
 }
 
-// faultsInParts returns what is wrong with the parts of a Keyer that a function of this
-// name makes of others.
+// faultsInParts returns what is wrong with the parts of a Keyer that the function of this name
+// makes from other Keyers.
 func faultsInParts[C any](function string, parts []Keyer[C]) faults {
 	if len(parts) == 0 {
 		return faults{{Field: function + ": keys", Given: "empty", Allowed: "one Keyer or more"}}
@@ -84,7 +84,7 @@ func KeyByUser[C any](user func(c C) (string, error)) Keyer[C] {
 	return userKey[C](user)
 }
 
-// errNoUser is made once: FirstOf passes it over for each request without a user.
+// errNoUser is made once, because FirstOf gets it for each request without a user.
 var errNoUser = fmt.Errorf("%w: it has no authenticated user", ErrNoKey)
 
 type userKey[C any] func(c C) (string, error)

@@ -42,7 +42,7 @@ func parseForm(request *http.Request) error {
 	return nil
 }
 
-// unreadable has the status of what refused to read on, as Echo's BodyLimit does.
+// unreadable keeps the status of the error that ended the reading, such as that of Echo's BodyLimit.
 func (k requestKey[C]) unreadable(cause error) error {
 	if HoldsNil(cause) {
 		cause = nil // errors.Is would panic on it

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// KeyOptions are what the text of ParseKey needs besides.
+// KeyOptions are what ParseKey needs in addition to the text.
 type KeyOptions struct {
 	// IPv6Prefix is how many bits of an IPv6 address to keep, for "ip" and "ip:header:": 32 to 64.
 	// Optional. Defaults to DefaultIPv6Prefix (56).

@@ -128,14 +128,14 @@ func (k requestKey[C]) missing() error {
 	return k.f.HTTPError(http.StatusBadRequest, text, fmt.Errorf("%w: %s", ErrNoKey, text))
 }
 
-// unclear is the error for a value that is there, or may be, but cannot be told.
+// unclear is the error for a value that is there, or may be, but cannot be determined.
 func (k requestKey[C]) unclear(status int, fault string, cause error) error {
 	text := string(k.part) + " " + k.name + " " + fault
 	return k.f.HTTPError(status, text, &unclearKey{text: text, cause: cause})
 }
 
-// unclearKey is an [ErrNoKey] at which [FirstOf] stops: what serves the request may find
-// a value where the limiter refused to choose one.
+// unclearKey is an [ErrNoKey] at which [FirstOf] stops: the handler of the request may find a value
+// where the limiter refused to choose one.
 type unclearKey struct {
 	text  string
 	cause error // whose text may quote the request

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// watch looks for mistakes of the set-up in what the Keyers of one middleware find, and
-// warns of each once. A nil watch does nothing: that of a Keyer which an application uses
-// itself.
+// watch looks for mistakes of the set-up in what the Keyers of one middleware find, and warns of
+// each once. A nil watch does nothing: a Keyer that an application uses itself has a nil watch.
 type watch struct {
 	logger func() *slog.Logger
 

@@ -10,9 +10,9 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// MessageFunc makes the body of one refusal, as a Config.Message that is the same for
-// none. What it returns must be what a Message may be; nil stands for the default body,
-// and so does what cannot be sent, after a warning in the log. d is the refusal.
+// MessageFunc makes the body of each refusal, for a Config.Message that is not always the same. It
+// must return what a Message may be. nil stands for the default body, and so does what cannot be
+// sent, after a warning in the log. d is the refusal.
 type MessageFunc[C any] func(c C, d slidingwindow.Decision) any
 
 const allowedMessage = "a string, a json.RawMessage, an echomw.MessageFunc or another value that encodes as JSON"

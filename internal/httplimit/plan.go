@@ -34,7 +34,7 @@ type plans struct {
 	recent  *lru.Cache[planKey, *plan]
 }
 
-// planKey is a set of limits as the key of a map. Larger sets are made anew each time.
+// planKey is a set of limits as the key of a map. The plan of a larger set is made each time.
 type planKey struct {
 	length int
 	limits [4]slidingwindow.Limit

@@ -46,7 +46,7 @@ type turn struct {
 	tells    bool      // in the headers of the response
 }
 
-// next is a turn that is not in the record yet. For the first one there is room.
+// next returns a turn that is not in the record yet. The record has room for the first one.
 func (r *record) next() *turn {
 	if len(r.turns) == 0 {
 		return &r.usual[0]
@@ -63,10 +63,10 @@ func (r *record) add(t *turn) {
 	r.turns = append(r.turns, *t)
 }
 
-// deciding is the context for a decision on a request with the context ctx: the deadline of
-// the request bounds the decision, and its end does not. net/http ends the context when the
-// client has left, but also when the client has only closed its side and waits for the
-// answer. A decision that is given up then may have taken units that nobody gives back.
+// deciding returns the context for a decision on a request with the context ctx. The deadline of ctx
+// bounds the decision, but an earlier end of ctx does not. net/http ends ctx when the client has
+// left, but also when the client has only closed its side and waits for the answer. A decision that
+// is given up then may have taken units that nobody gives back.
 func (r *record) deciding(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, has := ctx.Deadline(); has {
 		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
@@ -75,8 +75,8 @@ func (r *record) deciding(ctx context.Context) (context.Context, context.CancelF
 	return &r.context, func() {}
 }
 
-// unending is a context with the values of another, which never ends. That of
-// context.WithoutCancel would take memory for each request.
+// unending is a context with the values of another, and never ends. context.WithoutCancel would take
+// memory for each request.
 type unending struct{ context.Context }
 
 func (unending) Done() <-chan struct{} { return nil }

@@ -28,10 +28,9 @@ func refusedBy(d *slidingwindow.Decision) []string {
 	return names
 }
 
-// forbidStoring keeps caches from storing a refusal or a failure. RFC 6585, section 4,
-// forbids it for a 429, and no other client is to get this one's failure; but a cache
-// obeys the freshness that middleware further out may have set for the response it
-// expected (RFC 9111, section 3).
+// forbidStoring keeps caches from storing a refusal or a failure. RFC 6585, section 4, forbids that
+// for a 429, and no other client should get this one's failure. But a cache obeys the freshness that
+// middleware further out may have set for the response that it expected (RFC 9111, section 3).
 func forbidStoring(h http.Header) {
 	h["Cache-Control"] = []string{"no-store"}
 	for _, field := range [...]string{
@@ -70,12 +69,12 @@ func (g *gate[C]) refusal(c C, d slidingwindow.Decision, retryAfter int64) error
 	return g.Refuse(Refusal{Status: g.Status.Refused, Message: message, Problem: problem, Decision: d})
 }
 
-// drainTime is how long a refusal reads on at most.
+// drainTime is the longest time for which a refusal reads on.
 const drainTime = 5 * time.Second
 
 // drainAfter makes the response to c read the rest of the request's body once the refusal is
-// sent. net/http closes a connection with 256 KB or more to read: clients that write a
-// whole request before they read then find a broken pipe in place of the refusal.
+// sent. net/http closes a connection with 256 KB or more to read. A client that writes its whole
+// request before it reads then gets a broken pipe instead of the refusal.
 func (g *gate[C]) drainAfter(c C) {
 	r := g.Request(c)
 	// A client that expects 100-continue waits for the answer, and HTTP/2 has streams.

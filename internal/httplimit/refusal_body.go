@@ -48,7 +48,7 @@ func (b *defaultBody) MarshalJSON() ([]byte, error) {
 // String keeps the document out of log lines: errors of Echo print their message.
 func (b *defaultBody) String() string { return fmt.Sprint(b.problem.Title, ". ", b.problem.Detail) }
 
-// sendWithType makes the response to c tell the media type, if this body is written to it.
+// sendWithType sets the media type of the response to c, if this body is written to it.
 func sendWithType[C any](f *Framework[C], c C, b *defaultBody) {
 	w := f.Writer(c) //nolint:bodyclose // a writer, and no response of a client
 	if w == nil {
@@ -67,7 +67,7 @@ func sendWithType[C any](f *Framework[C], c C, b *defaultBody) {
 // bodyTyper holds the header back until it sees the body.
 type bodyTyper struct {
 	http.ResponseWriter
-	slot   *http.ResponseWriter // where it stands
+	slot   *http.ResponseWriter // where the framework's response has this writer
 	body   *defaultBody
 	status int
 }

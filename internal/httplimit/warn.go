@@ -27,7 +27,7 @@ func (o *once) warn(logger *slog.Logger, text, help string) {
 	}
 }
 
-// due tells, for little, whether the warning may still come.
+// due reports, at little cost, whether the warning may still come.
 func (o *once) due() bool { return !o.given.Load() }
 
 // trouble is something that may fail with each request: it is logged once a minute at most.

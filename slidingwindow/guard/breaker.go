@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// An outage begins with so many failures in a row, over that time at least. A batch or a
-	// connection that broke fails many calls at one moment, and is no outage.
+	// An outage begins after this many failures in a row, over at least this time. A broken batch or
+	// connection fails many calls at one moment, and is no outage.
 	failuresInARow = 5
 	failingFor     = 500 * time.Millisecond
 
-	// Failures farther apart than that are not one row. Refusals may lie between them,
-	// and whether the store was well then is not known.
+	// Failures farther apart than this are not one row. There may have been refusals between them,
+	// and these do not show whether the store was well.
 	rowEnds = 10 * time.Second
 
 	maxToldCodes = 8
@@ -45,14 +45,14 @@ type outage struct {
 	began time.Time
 	key   string   // of a call that failed: what to probe with
 	err   error    // why
-	told  []string // codes of the replies that were told
+	told  []string // codes of the replies that were logged
 }
 
-// out returns the outage that lasts, or nil.
+// out returns the outage that is under way, or nil.
 func (b *breaker) out() *outage { return b.current.Load() }
 
-// granted tells of a take that was granted units. It does not end an outage: such a take
-// was sent before that began, and its end is told after its beginning.
+// granted notes a take that was granted units. It does not end an outage: the take was sent before
+// the outage began, and the beginning must be logged before the end.
 func (b *breaker) granted() {
 	if !b.failing.Load() {
 		return
@@ -63,8 +63,8 @@ func (b *breaker) granted() {
 	b.failing.Store(false)
 }
 
-// failed tells of a take that the store could not decide. It returns the outage that begins
-// with it, or nil.
+// failed notes a take that the store could not decide. It returns the outage that begins with it,
+// or nil.
 func (b *breaker) failed(key string, err error) *outage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,8 +100,8 @@ func (b *breaker) startProbe() *outage {
 	return b.out()
 }
 
-// endProbe tells of the end of a probe; err is nil if the part is well again. news reports
-// whether err is a reply of Redis of another kind than any before.
+// endProbe notes the end of a probe. err is nil if the part is well again. news reports whether err
+// is a reply of Redis whose code is new in this outage.
 func (b *breaker) endProbe(err error) (news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +123,7 @@ func (b *breaker) endProbe(err error) (news bool) {
 	return news
 }
 
-// codeOf is the code of the reply of Redis that err comes from, or "".
+// codeOf returns the code of the reply of Redis that err comes from, or "".
 func codeOf(err error) string {
 	var reply *slidingwindow.ReplyError
 	if errors.As(err, &reply) {

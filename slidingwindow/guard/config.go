@@ -38,14 +38,14 @@ type Config struct {
 	// Instances is how many processes fall back at the same time, 1 or more. Each gives
 	// an equal share of every Max, rounded down, so that together they allow no more than
 	// one store would. A process refuses what is more than its share. So a Max below Instances
-	// refuses every call in an outage; a warning tells of each such limit, once. It is an
-	// error with another policy than Fallback. 0 stands for the default, a negative value is an
-	// error. Defaults to 1: each process gives the full Max.
+	// refuses every call in an outage; a warning tells of each such limit, once. To set Instances
+	// with another policy than Fallback is an error. 0 stands for the default, a negative value is
+	// an error. Defaults to 1: each process gives the full Max.
 	Instances int
 
 	// Logger gets a record when an outage begins (Warn) and when it ends (Info), once each
 	// for each part of the store. It gets one more (Error) when Redis gives another reason
-	// meanwhile. Rejected calls and a Max below Instances are told of at Warn, too. nil stands
+	// meanwhile. Rejected calls and a Max below Instances are logged at Warn, too. nil stands
 	// for slog.Default() at that time.
 	Logger *slog.Logger
 }
@@ -77,7 +77,8 @@ func (c *Config) check(store slidingwindow.Store) error {
 	if c.Instances < 0 {
 		fault("guard.Config.Instances is %d; allowed: 1 or more processes (0 stands for the default of 1)", c.Instances)
 	}
-	// Who took the units could not be told from the reason of a decision: a refund would get lost.
+	// With two guards the Reason of a Decision would not tell who took the units, and a refund would
+	// get lost.
 	if holdsGuard(reflect.ValueOf(store), maxDepth) {
 		fault("store is guarded already; allowed: a store that decides itself")
 	}

@@ -28,42 +28,42 @@ import (
 // failed. Peeks, refusals, Settle and Reset count for nothing, and neither does
 // [slidingwindow.ErrCallRejected] (such as the NOPERM of one command): that is the error of one call.
 //
-// From then on the store is not asked: every call is answered at once by the [Policy]. Calls
-// that come then have the store probed in the background, at most twice a second: by a take for the key of
-// a call that failed, under a limit of the guard's own ("guard-probe", which Redis keeps for two
-// seconds). When that is granted, the outage is over. So an outage costs callers no more than the
-// first failures. Where no call comes, nothing finds out that the store is back.
+// From then on the store is not asked: the [Policy] answers every call at once. These calls start a
+// probe of the store in the background, at most twice a second. A probe is a take for the key of a
+// call that failed, under a limit of the guard's own ("guard-probe", which Redis keeps for two
+// seconds). When it is granted, the outage is over. So an outage costs callers no more than the
+// first failures. Without calls, nothing finds out that the store is back.
 //
-// What fails before the outage has begun, or by ErrCallRejected, is answered by the policy,
-// too. A rejected call that the policy answers is logged (Warn), at most once a minute. Errors of one call alone,
-// such as [slidingwindow.ErrForeignData] and that of a context, are returned by every policy.
+// The policy also answers calls that fail before the outage has begun, or by ErrCallRejected. A
+// rejected call that the policy answers is logged (Warn), at most once a minute. Every policy
+// returns errors of one call alone, such as [slidingwindow.ErrForeignData] and that of a context.
 //
 // # Parts
 //
 // If the store has parts that fail separately, each is judged for itself: see
-// [slidingwindow.Parted]. A [slidingwindow.RedisStore] in a Cluster does. While one
-// node is away, calls for keys of the others are decided by them.
+// [slidingwindow.Parted]. The parts of a [slidingwindow.RedisStore] are the nodes of its Cluster.
+// While one node is away, the others decide calls for their keys.
 //
 // # What an outage allows
 //
 // With Fallback the fallback knows nothing of what was counted before the outage, and the
-// store nothing of what the fallback counted. So in an outage each key has, in any window, the
-// Max of the fallback in each process: up to Max/Instances per process, hence Max in all if
-// Instances tells their number, and Max for each process if it does not. In a window in which
-// an outage begins or ends, a key may have used up Max with the store besides. With Open
-// nothing is limited.
+// store nothing of what the fallback counted. So in an outage each key has, in any window, up to
+// Max/Instances in each process. That is Max in all if Instances is the number of processes, and
+// Max for each process if Instances is not set. In a window in which an outage begins or ends, a
+// key may also use up Max at the store. With Open nothing is limited.
 //
-// A caller of [slidingwindow.Limiter.Wait] waits for its turn, and for no outage: with Closed it gets
-// the error, with Open it goes on at once, with Fallback it stands in the fallback's line.
+// A caller of [slidingwindow.Limiter.Wait] waits for its turn, but not for the end of an outage.
+// With Closed it gets the error, with Open it goes on at once, and with Fallback it waits in the
+// fallback's line.
 //
 // # Settle and Reset
 //
 // Settle, and so a refund, goes to the store that took the units. The Reason of the Decision
-// tells which that is, also in another process. No other process can settle what the memory of
-// this one took as its fallback: [slidingwindow.ErrForeignDecision]. Reset resets in both.
-// While the store is unavailable, what it should have settled or reset fails with
-// ErrStoreUnavailable, at once, whatever the policy: no other store can do it. The fallback is
-// reset nevertheless.
+// tells which store that is, also in another process. If a fallback in memory took them, no other
+// process can settle them ([slidingwindow.ErrForeignDecision]). Reset resets in both stores.
+// While the store is unavailable, its part of Settle and Reset fails at once with
+// ErrStoreUnavailable, whatever the policy: no other store can do it. Reset still resets the
+// fallback.
 type Store struct {
 	store  slidingwindow.Store
 	config Config
@@ -73,7 +73,7 @@ type Store struct {
 	adding sync.Mutex // a part
 
 	made      time.Time
-	outages   atomic.Int64 // that last
+	outages   atomic.Int64 // under way
 	nextProbe atomic.Int64 // ns since made
 
 	records
@@ -85,19 +85,19 @@ const (
 	probeEvery   = 500 * time.Millisecond
 	probeTimeout = 5 * time.Second // for a store that has no timeout of its own
 
-	// A call that has waited that long for nothing tells of the store, and not of the
-	// haste of its caller. What clients choose, such as the deadline of a remote call, must not
-	// look like an outage.
+	// A call that has waited this long without an answer counts as a failure of the store. A shorter
+	// wait may only be the caller's choice: what clients choose, such as the deadline of a remote
+	// call, must not look like an outage.
 	unanswered = 50 * time.Millisecond
 
-	// Parts beyond that are judged together.
+	// Parts beyond this number are judged together.
 	maxParts = 1000
 )
 
 // probeLimits are of a log that nobody else has: a take always fits, and needs a write.
 var probeLimits = []slidingwindow.Limit{{Name: "guard-probe", Max: 1_000_000_000, Window: time.Second}}
 
-// New returns a store that guards another one. Neither that nor the fallback may be a guarded
+// New returns a store that guards another one. Neither store nor the fallback may be a guarded
 // store, or hold one. Its errors match [slidingwindow.ErrInvalidConfig].
 func New(store slidingwindow.Store, config Config) (*Store, error) {
 	if config.OnFailure == "" {
@@ -118,7 +118,7 @@ func (g *Store) Policy() Policy { return g.config.OnFailure }
 
 // Available reports whether no part of the store is in an outage. It is for metrics. After an outage it
 // is false until a call has started a probe that succeeds. So a health check must not keep calls away
-// while it is false: it would do so for ever.
+// while it is false: it would stay false for ever.
 func (g *Store) Available() bool { return g.outages.Load() == 0 }
 
 // Take implements [slidingwindow.Store].
@@ -152,7 +152,7 @@ func (g *Store) Take(ctx context.Context, req slidingwindow.Request) (slidingwin
 func (g *Store) Settle(ctx context.Context, key string, d slidingwindow.Decision, units []int64) error {
 	switch {
 	case !slices.ContainsFunc(d.Statuses(), func(s slidingwindow.Status) bool { return s.Receipt != 0 }):
-		return nil // whom to ask is not known, and need not be
+		return nil // no units were taken, so there is no store to ask
 	case d.Reason != slidingwindow.ReasonFallback:
 		if _, err := g.way(ctx, key); err != nil {
 			return err
@@ -252,11 +252,11 @@ func (g *Store) add(part string) *breaker {
 func (g *Store) failed(b *breaker, key string, err error) {
 	if begun := b.failed(key, err); begun != nil {
 		g.tellBegin(g.config.OnFailure, b.part, err)
-		g.outages.Add(1) // no probe ends it before its beginning was told
+		g.outages.Add(1) // after the record: if no other part is out, probes start only now
 	}
 }
 
-// probe has each part that is in an outage probed, if it is time to.
+// probe starts a probe of each part that is in an outage, if it is time for one.
 func (g *Store) probe() {
 	now, next := time.Since(g.made), g.nextProbe.Load()
 	if now < time.Duration(next) || !g.nextProbe.CompareAndSwap(next, int64(now+probeEvery)) {
@@ -276,7 +276,7 @@ func (g *Store) look(b *breaker, out *outage) {
 	d, err := g.store.Take(ctx, slidingwindow.Request{Key: out.key, Limits: probeLimits, Cost: 1})
 	switch {
 	case errors.Is(err, slidingwindow.ErrCallRejected), errors.Is(err, slidingwindow.ErrForeignData):
-		err = nil // it will never be granted here: let calls find out
+		err = nil // this probe would never be granted: let calls find out
 	case endedByContext(err) && !errors.Is(err, slidingwindow.ErrStoreUnavailable):
 		err = errUnanswered
 	case err == nil && d.Granted == 0:
@@ -305,7 +305,7 @@ func (g *Store) share(req slidingwindow.Request) slidingwindow.Request {
 	return req
 }
 
-// errUnanswered tells of an outage that showed only by callers whose contexts ended.
+// errUnanswered is the error of an outage that showed only in callers whose contexts ended.
 var errUnanswered = fmt.Errorf("%w: callers waited for it for %v or more, until their contexts ended", slidingwindow.ErrStoreUnavailable, unanswered)
 
 func endedByContext(err error) bool {

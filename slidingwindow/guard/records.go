@@ -15,11 +15,11 @@ const (
 
 	rejectedEvery = time.Minute
 
-	// Limits beyond that are not warned of: a program may make them up.
+	// Limits beyond this number are not warned of, because a program may make up their names.
 	maxWarned = 1000
 )
 
-// records logs what an operator must know. No lock is held while it does: who handles a record
+// records logs what an operator must know. No lock is held while it logs: the handler of a record
 // may ask for a decision.
 type records struct {
 	logger *slog.Logger
@@ -45,8 +45,7 @@ func (r *records) tellBegin(policy Policy, part string, err error) {
 	r.log(slog.LevelWarn, "the store is unavailable", part, "on_failure", policy, "error", err)
 }
 
-// tellReason tells of what changes during an outage, such as a login that is refused since
-// a restart.
+// tellReason logs a new reason during an outage, such as a login that is refused since a restart.
 func (r *records) tellReason(policy Policy, part string, err error) {
 	r.log(slog.LevelError, "the store is unavailable for another reason", part, "on_failure", policy, "error", err)
 }
@@ -55,7 +54,8 @@ func (r *records) tellEnd(part string, lasted time.Duration) {
 	r.log(slog.LevelInfo, "the store is available again", part, "unavailable_for", lasted.Round(time.Millisecond))
 }
 
-// tellRejected tells of a call that the policy answered because the store rejected it, once in a while.
+// tellRejected logs a call that the policy answered because the store rejected it, at most once per
+// rejectedEvery.
 func (r *records) tellRejected(policy Policy, err error) {
 	now, last := time.Now(), r.rejected.Load()
 	if last != nil && now.Sub(*last) < rejectedEvery || !r.rejected.CompareAndSwap(last, &now) {

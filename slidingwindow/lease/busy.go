@@ -3,13 +3,13 @@ package lease
 import "sync/atomic"
 
 // busyKeys tells busy keys from quiet ones, in little memory and without a lock. Keys that share
-// a slot count against each other, as in the majority vote of Boyer and Moore: so the slot is that of
-// the busiest, and no crowd of quiet keys looks busy. A key that is not found busy costs its calls
-// what they cost without leases.
+// a slot count against each other, as in the majority vote of Boyer and Moore. So the busiest key
+// has the slot, and a crowd of quiet keys does not look busy. Calls for a busy key that was missed
+// cost what they cost without leases.
 type busyKeys [1 << 13]atomic.Uint64 // tag (16 bits), period (24), calls (24)
 
-// A key is busy when it had so many calls in the last period or two: half of those of the one
-// before count.
+// A key with this many calls is busy: those of the current period, and half of the count of the
+// period before.
 const busyCalls = 16
 
 // hit counts a call and tells whether its key is busy. Periods are as long as a lease.

@@ -12,17 +12,18 @@ const (
 	defaultFor = 50 * time.Millisecond
 	minFor     = time.Millisecond
 
-	// Of a Window, if that is less than defaultFor: so 95% or more of every Max can be used.
+	// A lease takes this part of a Window, if that is less than defaultFor. So 95% or more of every
+	// Max can be used.
 	defaultShare = 20
 )
 
 // Config has the settings of a [Store]. The zero value is valid.
 type Config struct {
 	// For is how long the process may use units that it took ahead: 1ms to the shortest Window of the
-	// limits. Units count for longer than a Window by up to that time, so a key whose quota is used up
-	// gets at least Window / (Window + For) of it. A lease may outlive a Reset by that time, and Remaining
-	// may be as old. 0 stands for the default. Defaults to 50ms, or to a twentieth of the shortest Window
-	// if that is less.
+	// limits. Units count for up to that time longer than a Window, so a key whose quota is used up
+	// gets at least Window / (Window + For) of it. A lease may outlive a Reset by that time, and
+	// Remaining may be that old. 0 stands for the default. Defaults to 50ms, or to a twentieth of the
+	// shortest Window if that is less.
 	For time.Duration
 }
 

@@ -20,16 +20,16 @@ type loan struct {
 	granted  int64   // of each limit
 	receipts []int64 // of the store, for each limit
 	end      int64   // ns; nothing is taken from it later
-	left     int64   // of each limit, 0 once it has ended
+	left     int64   // of each limit; once the loan has ended, what was not used
 	calls    int64   // that took of it
 
-	// What calls that were settled used of each limit beyond what they took, or less if it is below
-	// 0, and does not count as left. Nil: nothing.
+	// What settled calls used of each limit beyond what they took, or below 0 if they used less. What
+	// went back to left is not in it. nil: nothing.
 	beyond []int64
 	// Calls that were settled, by their number.
 	settled map[int64]struct{}
 
-	storing sync.Mutex // while the store is told; it is not held with that of the shard already held
+	storing sync.Mutex // held while the store is told; lock it before the shard, never after
 	stored  []int64    // what the store counts of each limit; nil: granted
 }
 
@@ -65,8 +65,8 @@ func (l *loan) take(n int64) int64 {
 	return receiptOf(l.id, l.calls)
 }
 
-// settle replaces the n units that a call took; nil gives them back. Of a loan that goes on they can
-// be taken again. It does nothing for a call that was settled before.
+// settle replaces the n units that a call took; nil gives them back. Until the loan ends, calls can
+// take them again. settle does nothing for a call that was settled before.
 func (l *loan) settle(call, n int64, units []int64, now int64) {
 	if _, before := l.settled[call]; before || call > l.calls {
 		return
@@ -78,7 +78,7 @@ func (l *loan) settle(call, n int64, units []int64, now int64) {
 	if units == nil {
 		units = make([]int64, len(l.limits))
 	}
-	var less int64 // than before, of every limit: more is left of the loan
+	var less int64 // used of every limit, so it goes back to left
 	if now <= l.end {
 		less = max(n-slices.Max(units), -l.left)
 		l.left += less
@@ -91,7 +91,7 @@ func (l *loan) settle(call, n int64, units []int64, now int64) {
 	}
 }
 
-// ends the loan, and tells whether the store must hear of it. What is left is given back.
+// ends ends the loan, and reports whether the store must be told. What is left is given back.
 func (l *loan) ends() (unused bool) {
 	l.end = -1
 	return l.left > 0 || l.beyond != nil
@@ -106,7 +106,7 @@ func (l *loan) used() []int64 {
 	return used
 }
 
-// inStore is a Decision by which the store knows what it counts.
+// inStore returns the Decision to settle the loan by: it has what the store now counts.
 func (l *loan) inStore() slidingwindow.Decision {
 	statuses := make([]slidingwindow.Status, len(l.limits))
 	for i := range statuses {
@@ -129,8 +129,8 @@ type told struct {
 	at       int64
 }
 
-// status is that of a limit for a call that took n units, while so many are left of the loans,
-// the last of which ends at that time.
+// status returns the Status of the i-th limit for a call that took n units. left is what is left of
+// the loans, and the last of them ends at end.
 func (t *told) status(i int, n, left, end, now int64) slidingwindow.Status {
 	s := t.statuses[i]
 	s.RetryAfter, s.Receipt, s.Granted = 0, 0, n

@@ -18,7 +18,7 @@ const (
 
 	minLoan = 8 // units
 
-	// A key with fewer units in the time of a loan has no lease any more.
+	// A key that uses fewer units in the time of a loan gets no further lease.
 	quietUnits = 4
 )
 
@@ -46,10 +46,10 @@ type pool struct {
 	renewals int           // that have begun
 	renewed  chan struct{} // closed when the renewal ends; nil if nobody waits for it
 	err      error         // of the last renewal
-	resets   int           // what a renewal brings that was asked for before a reset is given back
-	rests    int64         // ns; no loan is asked for until then: there was none to be had
+	resets   int           // of the key: a loan that was asked for before a reset is given back
+	rests    int64         // ns; no loan is asked for until then, because the last try brought none
 
-	used  int64 // units since that time
+	used  int64 // units, since `since`
 	since int64 // ns; when a loan was last asked for
 	last  int64 // ns; when it was used last
 
@@ -115,7 +115,7 @@ func (s *shard) loan(key string, id int64) *loan {
 	return nil
 }
 
-// awaitRenewal waits for a renewal that is under way. It lets the lock go meanwhile.
+// awaitRenewal waits for a renewal that is under way. It releases the lock meanwhile.
 func (s *shard) awaitRenewal(ctx context.Context, p *pool) error {
 	if !p.renewing {
 		return nil
@@ -137,14 +137,14 @@ func (s *shard) awaitRenewal(ctx context.Context, p *pool) error {
 // never is after the end of every loan.
 const never = math.MaxInt64
 
-// end ends a loan, whose calls can still be settled, and tells whether the store must hear of it.
+// end ends a loan, and reports whether the store must be told. Its calls can still be settled.
 func (s *shard) end(l *loan) (unused bool) {
 	s.ended[s.next%endedLoans] = l
 	s.next++
 	return l.ends()
 }
 
-// retire ends the loans that are over at some time, and returns those of which the store must be told.
+// retire ends the loans that are over or used up, and returns those that the store must be told of.
 func (s *shard) retire(p *pool, now int64) (unused []*loan) {
 	for p.first != nil && (p.first.end < now || p.first.left == 0) {
 		l := p.first
@@ -156,7 +156,7 @@ func (s *shard) retire(p *pool, now int64) (unused []*loan) {
 	return unused
 }
 
-// lend adds a loan to the pool. It returns what must be given back, because there is room for two.
+// lend adds a loan to the pool, which has room for two. It returns the loans that must be given back.
 func (s *shard) lend(p *pool, l *loan) (unused []*loan) {
 	if p.second != nil { // what is left of them was too little for a call
 		unused = s.retire(p, p.first.end+1)
@@ -185,9 +185,9 @@ func (p *pool) take(n, now int64, d *slidingwindow.Decision) bool {
 	return true
 }
 
-// decide makes d the Decision of a call that took n units, or asks for none.
+// decide makes d the Decision of a call that took n units.
 func (p *pool) decide(n, receipt, now int64, d *slidingwindow.Decision) {
-	var few [4]slidingwindow.Status // so many limits need no allocation here
+	var few [4]slidingwindow.Status // spares an allocation
 	statuses := few[:0]
 	left, end := p.left(now)
 	for i := range p.limits {
@@ -214,15 +214,15 @@ func (p *pool) renews(now int64) bool {
 	return !p.renewing && p.second == nil && now >= p.rests && (p.first == nil || 4*p.first.left <= p.first.granted || 4*(p.first.end-now) <= p.length) && !p.quiet(now)
 }
 
-// quiet tells whether loans do not pay.
+// quiet reports whether the key is too quiet for loans to pay.
 func (p *pool) quiet(now int64) bool {
 	passed := now - p.since
 	return now-p.last > p.length || passed >= p.length && float64(p.used)*float64(p.length) < quietUnits*float64(passed)
 }
 
-// asks is how many units the next loan is to have: a quarter more than what was used since the last one
-// was asked for, in the time of a loan. Half of that time is the least that counts, so that a
-// short burst does not look like the beginning of a long one.
+// asks returns how many units the next loan should have: a quarter more than the key uses in the time of
+// a loan. The rate is measured since the last loan was asked for, over half the time of a loan at least,
+// so that a short burst does not look like the beginning of a long one.
 func (p *pool) asks(n, now int64) int64 {
 	used := float64(p.used) * float64(p.length) / float64(max(now-p.since, p.length/2))
 	p.used, p.since = 0, now

@@ -12,7 +12,7 @@ import (
 const (
 	storeTimeout = 5 * time.Second // for a store without a timeout of its own
 
-	// Where leases do not work none is tried for so long.
+	// Where leases do not work, none is tried for this long.
 	restsFor = int64(time.Second)
 )
 
@@ -23,7 +23,7 @@ func (s *Store) notice(shard *shard, hash uint64, req *slidingwindow.Request, d 
 		return
 	}
 	now := s.now()
-	hash ^= maphash.String(s.seed, req.Limits[0].Name) // one key of several limiters is several
+	hash ^= maphash.String(s.seed, req.Limits[0].Name) // each limiter counts a key for itself
 	busy := s.busy.hit(hash, now/length)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Store) notice(shard *shard, hash uint64, req *slidingwindow.Request, d 
 	}
 }
 
-// startRenewal has a loan of n units or more asked for. It needs the lock of the shard.
+// startRenewal asks for a loan of n units or more in the background. The lock of the shard is held.
 func (s *Store) startRenewal(shard *shard, p *pool, n int64) {
 	p.renewing, p.err = true, nil
 	p.renewals++
@@ -49,7 +49,7 @@ func (s *Store) startRenewal(shard *shard, p *pool, n int64) {
 func (s *Store) renew(shard *shard, p *pool, cost int64, resets int) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	asked := s.now() // nothing is used after the entry's time, which is counted from later on
+	asked := s.now() // before the store's time, so that nothing is used after the time of the entry
 	d, err := s.store.Take(ctx, slidingwindow.Request{Key: p.key, Limits: p.limits, Cost: cost, AtMost: true, Ahead: time.Duration(p.length)})
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-e8747a6b/ratelimit/slidingwindow"
 )
 
-// Keys that have leases at a time; calls of others go to the store.
+// At most this many keys have leases at a time. Calls for others go to the store.
 const maxPools = 10_000
 
 // Store is a [slidingwindow.Store] that takes units of busy keys ahead from another one. All its
@@ -123,10 +123,10 @@ func (s *Store) use(p *pool, n int64, d *slidingwindow.Decision) bool {
 // borrows tells whether units of a pool may answer a request.
 func borrows(req *slidingwindow.Request) bool { return req.Costs == nil && req.Ahead == 0 && !req.Peek }
 
-// await answers a request when a renewal has ended, or has the store answer. It has the lock of the shard,
-// and lets it go.
+// await answers a request when a renewal has ended, or has the store answer. It is called with the lock of
+// the shard, and releases it.
 func (s *Store) await(ctx context.Context, shard *shard, p *pool, req slidingwindow.Request) (d slidingwindow.Decision, err error) {
-	for range 8 { // others may be faster each time
+	for range 8 { // other calls may take all units first each time
 		now := s.now()
 		if p.gone || !p.renewing && (req.AtMost || now < p.rests || p.quiet(now) || s.closed.Load()) {
 			break
@@ -176,8 +176,8 @@ func (s *Store) pass(ctx context.Context, shard *shard, p *pool, req slidingwind
 	return d, nil
 }
 
-// overhear notes what the store says in between. The answers of calls that were made at the same time
-// come in any order, so the least counts.
+// overhear notes what the store says between renewals. The answers of concurrent calls come in any order,
+// so the smallest Remaining counts.
 func (p *pool) overhear(d slidingwindow.Decision) {
 	for i, s := range d.Statuses() {
 		if i < len(p.told.statuses) {
@@ -193,14 +193,14 @@ func (p *pool) hear(d slidingwindow.Decision, now int64) {
 	}
 }
 
-// empty gives back what is left of a pool, and tells whether that was anything.
+// empty gives back what is left of a pool, and reports whether it gave anything back.
 func (s *Store) empty(ctx context.Context, shard *shard, p *pool) bool {
 	shard.mu.Lock()
-	_ = shard.awaitRenewal(ctx, p) // the caller will hear of it
+	_ = shard.awaitRenewal(ctx, p) // the caller's own call reports that ctx ended
 	unused := shard.retire(p, never)
 	shard.mu.Unlock()
 	for _, l := range unused {
-		_ = s.tell(context.WithoutCancel(ctx), shard, l) // the store will refuse
+		_ = s.tell(context.WithoutCancel(ctx), shard, l) // after an error the store refuses the call
 	}
 	return len(unused) > 0
 }

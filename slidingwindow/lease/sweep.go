@@ -13,7 +13,7 @@ type sweeper struct {
 	every time.Duration
 }
 
-// schedule sees to it that the pools are swept, at least twice while a loan of that length goes on.
+// schedule has the pools swept at least twice during a loan of that length.
 func (s *Store) schedule(length int64) {
 	every := time.Duration(length) / 2
 	s.sweeps.mu.Lock()

@@ -16,27 +16,26 @@ import (
 )
 
 var (
-	// ErrProtocol means that the connection brought what no command asked for, or what is
-	// not of the protocol of Redis. Its text holds nothing of that, which may quote a login.
+	// ErrProtocol means that the server sent what no command asked for, or what is not in the
+	// protocol of Redis. Its text does not quote that, because it may hold a login.
 	ErrProtocol = errors.New("redisconn: the server sent what is no reply to a command")
 
-	// ErrWrongServer means that the server refuses to decide, so that the connection may
-	// lead to the wrong one. The client dials again.
+	// ErrWrongServer means that the server refused a command in a way that a wrong server does. The
+	// connection ends, and the client dials again.
 	ErrWrongServer = errors.New("redisconn: the server refuses, and the client connects again to find the right one")
 
-	// ErrNotSent comes with the error of a command of which nothing was sent, because the
-	// connection had ended while it was not used, or was too old. The command may be sent
-	// once more on another connection.
+	// ErrNotSent means that nothing of a command was sent, because the connection had ended while
+	// it was not used, or was too old. The command may be sent again on another connection.
 	ErrNotSent = errors.New("redisconn: the connection had ended before the command was sent")
 )
 
 var errTooOld = errors.New("it has lived for as long as it may")
 
-// A connection that is younger does not end by what the server refuses.
+// A younger connection does not end when the server refuses.
 const youth = time.Second
 
-// Before a command is sent on a connection that was not used for so long, it is looked whether
-// the server has hung up. A server that has just hung up costs a call.
+// Before a command is sent on a connection that was not used for this long, Write checks whether
+// the server has hung up. A server that has hung up since costs a call.
 const idleTime = 20 * time.Millisecond
 
 // Dial connects to addr over TCP, or TLS if tlsConfig is not nil, and returns the connection
@@ -55,9 +54,9 @@ func Dial(ctx context.Context, addr string, dialer *net.Dialer, tlsConfig *tls.C
 	return Wrap(ctx, conn), nil
 }
 
-// Wrap returns conn with what this package adds, for a dial function of your own, whose context
-// is ctx. conn must be new: nothing was written to it or read from it. As with any rueidis
-// connection, one goroutine at a time may write, and one read.
+// Wrap returns conn with what this package adds, for a dial function of your own. ctx is the context
+// of that function. conn must be new: nothing was written to it or read from it. As with any
+// rueidis connection, one goroutine at a time may write, and one may read.
 func Wrap(ctx context.Context, conn net.Conn) net.Conn {
 	g := &guarded{Conn: conn, born: time.Now()}
 	g.raw = rawOf(conn)
@@ -93,7 +92,7 @@ type guarded struct {
 	subscribe   int  // SUBSCRIBEs among them, which are answered by pushes
 	confirms    int  // pushes that are awaited for these
 	unsubscribe int  // UNSUBSCRIBEs among them, which are answered by pushes
-	resp3       bool // pushes are told from replies
+	resp3       bool // pushes differ from replies
 	unchecked   bool // messages cannot be counted
 }
 
@@ -129,7 +128,7 @@ func (c *guarded) ended() error {
 	return nil
 }
 
-// count notes what is asked for, before it is sent.
+// count counts the commands in b, before they are sent.
 func (c *guarded) count(b []byte) {
 	for len(b) > 0 && !c.unchecked {
 		n, ended, err := c.commands.next(b)
@@ -155,7 +154,7 @@ func (c *guarded) count(b []byte) {
 	}
 }
 
-// retire closes a connection that is too old, unless it is in use: then the next command finds it.
+// retire closes a connection that is too old, unless it is in use. Then the next command finds out.
 func (c *guarded) retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,8 +184,8 @@ func (c *guarded) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// check returns how much of what was read may be given to the client, which is all unless it
-// holds what ends the connection, and what ends the connection.
+// check returns how many bytes of b may be given to the client: all, unless something in b ends the
+// connection. failed is the error that ends the connection, or nil.
 func (c *guarded) check(b []byte) (good int, failed error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,7 +206,7 @@ func (c *guarded) check(b []byte) (good int, failed error) {
 	return good, c.failed
 }
 
-// message notes a message that has ended.
+// message counts a complete message.
 func (c *guarded) message() error {
 	if c.replies.kind == '>' {
 		return c.push()
@@ -218,7 +217,7 @@ func (c *guarded) message() error {
 	c.awaited = max(0, c.awaited-1)
 	if c.replies.refusal != "" {
 		c.judge(c.replies.refusal)
-	} else if c.replies.kind != '+' { // the client's own PING is permitted to all
+	} else if c.replies.kind != '+' { // the client's own PING succeeds without any right
 		c.served = time.Now()
 	}
 	return nil
@@ -250,7 +249,7 @@ func (c *guarded) judge(word string) {
 	if c.failed != nil || now.Sub(c.born) < youth {
 		return
 	}
-	// A right may be missing for one command only, and other calls must not fail by that.
+	// A right may be missing for one command only, and other calls must not fail because of it.
 	if word == noPermission && now.Sub(c.served) < youth {
 		return
 	}

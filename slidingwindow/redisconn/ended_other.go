@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Elsewhere a connection that has ended costs the call that meets it.
+// On other systems a connection that has ended costs the next call on it.
 func rawOf(net.Conn) syscall.RawConn { return nil }
 
 func hasEnded(syscall.RawConn) bool { return false }

@@ -19,8 +19,8 @@ const (
 	maxDigits      = 9  // in it
 )
 
-// What a server refuses that may be the wrong one, and how the errors begin. Those of the
-// rights of who runs a script have no word of their own.
+// The errors that a wrong server may answer, by how they begin. An error about the rights of the
+// user who runs a script has no word of its own.
 const noPermission = "NOPERM"
 
 var refusals = []struct{ begins, word string }{
@@ -43,12 +43,12 @@ type parser struct {
 	kind    byte   // its first byte
 	size    int    // values in it, without those in its values
 	refusal string // the word of an error in it that is among the refusals
-	word    []byte // the begin of the first string in it
+	word    []byte // the beginning of the first string in it
 
 	values int    // of the message that have begun
 	left   int    // values that have not
 	skip   int    // bytes of a string, line end included, that have not come
-	line   []byte // the begin of a line whose end has not come
+	line   []byte // the beginning of a line whose end has not come
 	inside bool   // a message is under way
 	isWord bool   // the string under way is the first one
 }
@@ -94,7 +94,7 @@ func (p *parser) next(b []byte) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// keep adds a piece to a line. Of a long one only the begin and the end matter.
+// keep adds a piece to a line. Only the beginning and the end of a long line matter.
 func (p *parser) keep(piece []byte) error {
 	const most = 2 * maxHeaderBytes
 	p.line = append(p.line, piece...)
@@ -124,7 +124,7 @@ func isText(kind byte) bool {
 	return kind == '+' || kind == '-' || kind == ':' || kind == ',' || kind == '('
 }
 
-// header reads a line, which is a value or the begin of one.
+// header reads a line, which is a value or the beginning of one.
 func (p *parser) header(line []byte) error {
 	if len(line) < len("_\r\n") || len(line) > maxHeaderBytes && !isText(line[0]) {
 		return ErrProtocol
