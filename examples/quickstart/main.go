@@ -30,7 +30,7 @@ func main() {
 
 	e := echo.New()
 	e.GET("/healthz", func(c echo.Context) error { return c.NoContent(http.StatusOK) }) // not limited: probes come often
-	api := e.Group("", echomw.RateLimiter(limiter))                                     // by the client's IP address
-	api.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello\n") })
+	api := e.Group("/api", echomw.RateLimiter(limiter))                                 // by the client's IP address
+	api.GET("/hello", func(c echo.Context) error { return c.String(http.StatusOK, "hello\n") })
 	log.Fatal(e.Start("127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "8080")))
 }

@@ -17,7 +17,8 @@ const (
 	HeadersLegacy
 	HeadersNone // no field at all
 
-	// The formats that can be on one response.
+	// The formats that can be on one response. Fields of a new format need a group in merge, too, or
+	// the tighter value of a gateway is lost; its name needs a place in headerNames, and in config.
 	allFormats = HeadersDraft11 | HeadersDraft7 | HeadersDraft6 | HeadersLegacy
 )
 
