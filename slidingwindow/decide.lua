@@ -33,16 +33,18 @@
 --            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
 --            and that again for the other times, if some were granted and some were not
 --          and for each hit whose time is not the first value plus its hit or, where hits share
---          entries, not the first value
+--          entries, not the first value, in no order
 --            call, limit, hit (each from 0), its time (us)
 --
 -- A call reads all before it writes. A refusal writes nothing. Not idempotent: never send it twice.
+--
+-- A lone call pays for each line here. The functions have no upvalues: to make them would cost more.
 
-local call, try, keys, read, format = redis.call, redis.pcall, KEYS, struct.unpack, string.format
+local call, try, read, keys = redis.call, redis.pcall, struct.unpack, KEYS
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local nowMember = struct.pack('>I7', now)
-local nowScore = #clock[2] == 6 and clock[1] .. clock[2] or format('%d', now)
+local nowScore = #clock[2] == 6 and clock[1] .. clock[2] or string.format('%d', now)
 
 -- Walks from that rank on, past the entries that are not after edge, and until it has so many
 -- units. Returns the time of the next entry, that of the last one passed, how many, their units.
@@ -60,29 +62,41 @@ local function pass(name, rank, edge, need)
   end
 end
 
--- Finds the first free times from that one on, for so many entries with that text of units.
--- Returns their scores and members, as ZADD takes them.
-local function place(name, time, text, entries)
-  local found, taken, known = {}, {}, time
-  while #found < 2 * entries do
-    if time == known then
-      known = time + 1024
-      local page = redis.call('ZRANGE', name, string.format('%d', time), string.format('%d', known - 1), 'BYSCORE')
-      for i = 1, #page do taken[page[i]] = true end
+-- Takes the cost so many times, and writes the header: an entry for each, or one for all if joins.
+-- extra is the units beyond one of all entries, goneExtra those of the ones that are gone. Returns
+-- an error, or nil, the scores and members written, and whether what is gone is to be removed.
+local function take(name, head, window, cost, share, hits, now, time, joins, extra, goneExtra)
+  local entries, units, old = hits, cost, nil
+  if joins or share > 1 then entries, units = 1, hits * cost end
+  extra = extra + hits * cost - entries
+  local text = units > 1 and string.format('%d', units) or ''
+  if share > 1 then
+    local score = string.format('%d', time)
+    for _, member in ipairs(redis.call('ZRANGE', name, score, score, 'BYSCORE')) do
+      if string.sub(member, 8, 8) == '0' then
+        old, units, extra = member, units + tonumber(string.sub(member, 8)), extra + 1
+      end
     end
-    local member = struct.pack('>I7', time) .. text
-    if not taken[member] then found[#found + 1], found[#found + 2] = string.format('%d', time), member end
-    time = time + 1
+    text = string.format('0%d', units)
   end
-  return found
-end
 
--- Writes so many entries with that text of units, and the header. extra is the units beyond one of
--- all entries, goneExtra those of the ones that are gone. Returns an error, or nil, the scores and
--- members written, and whether what is gone is to be removed.
-local function append(name, head, window, time, text, entries, extra, goneExtra)
-  local found = {string.format('%d', time), struct.pack('>I7', time) .. text}
-  if entries > 1 then found = place(name, time, text, entries) end
+  -- Finds the first free times from that one on, for so many entries.
+  local function place(entries)
+    local found, taken, known = {}, {}, time
+    while #found < 2 * entries do
+      if time == known then
+        known = time + 1024
+        local page = redis.call('ZRANGE', name, string.format('%d', time), string.format('%d', known - 1), 'BYSCORE')
+        for i = 1, #page do taken[page[i]] = true end
+      end
+      local member = struct.pack('>I7', time) .. text
+      if not taken[member] then found[#found + 1], found[#found + 2] = string.format('%d', time), member end
+      time = time + 1
+    end
+    return found
+  end
+
+  local found = entries > 1 and place(entries) or {string.format('%d', time), struct.pack('>I7', time) .. text}
   while true do
     local first, last = struct.unpack('>I7', found[2]), struct.unpack('>I7', found[#found])
     local mark, keep, next, till = 'log1', 0, 0, 0
@@ -98,62 +112,47 @@ local function append(name, head, window, time, text, entries, extra, goneExtra)
     if new ~= head then added = added - 1 end
     if new ~= head and head then redis.call('ZREM', name, head) end
     if renew then redis.call('PEXPIRE', name, string.format('%d', math.ceil((first + 2 * keep - now) / 1000))) end
-    if added > 0 then return nil, found, removes end
-    found, head = place(name, time, text, 1), new -- another hit has that time
-  end
-end
-
--- Takes the cost so many times: an entry for each, or one for all if joins. Returns what append does.
-local function take(name, head, window, cost, share, hits, time, joins, extra, goneExtra)
-  local entries, units, total, old = hits, cost, extra + hits * cost, nil
-  if joins or share > 1 then entries, units = 1, hits * cost end
-  if share == 1 then
-    local text = units > 1 and string.format('%d', units) or ''
-    return append(name, head, window, time, text, entries, total - entries, goneExtra)
-  end
-  local score = string.format('%d', time)
-  for _, member in ipairs(redis.call('ZRANGE', name, score, score, 'BYSCORE')) do
-    if string.sub(member, 8, 8) == '0' then
-      old, units, total = member, units + tonumber(string.sub(member, 8)), total + 1
+    if added > 0 then
+      if old then redis.call('ZREM', name, old) end
+      return nil, found, removes
     end
+    found, head = place(1), new -- another hit has that time
   end
-  local failure, found, removes = append(name, head, window, time, string.format('0%d', units), 1, total - 1, goneExtra)
-  if old and found then redis.call('ZREM', name, old) end
-  return failure, found, removes
 end
 
--- What is known of each log of a call: in logs, so many values each, or if it is the only one in
--- local variables, which is faster. gone: entries that have left the window; goneExtra: their units
--- beyond one each; extra: such units of all entries; used, oldest: units in the window, time of the
--- oldest hit in it; state: 0 if a hit now changes more of the header than its score, else 1, or 2 if
--- this call also removes what is gone.
-local MAX, WINDOW, COST, SHARE, MEMBER, HEAD = 1, 2, 3, 4, 5, 6
-local USED, GONE, GONE_EXTRA, EXTRA, STATE, OLDEST, VALUES = 7, 8, 9, 10, 11, 12, 12
-local logs, reply, size, elsewhere, waits = nil, {now, nil, nil, nil}, 1, nil, nil
+local reply, size, elsewhere = {now, nil, nil, nil}, 1, nil
 local key, index = 0, 0
 
 for run = 1, #ARGV do
-  local kind, ahead, calls, times, n = read('>c1I7I4I4I1', ARGV[run])
-  local max, window, cost, share, member
-  for i = 1, n do
-    max, window, cost, share = read('>I7I7I7I7', ARGV[run], 28 * i - 10)
-    member = cost > 1 and nowMember .. format('%d', cost) or nowMember -- of one hit now
-    if n > 1 then
-      local b = VALUES * (i - 1)
-      logs = logs or {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-      logs[b + MAX], logs[b + WINDOW], logs[b + COST], logs[b + SHARE], logs[b + MEMBER] = max, window, cost, share, member
+  local kind, ahead, calls, times, n, max, window, cost, share = read('>c1I7I4I4I1I7I7I7I7', ARGV[run])
+  local member = cost > 1 and nowMember .. string.format('%d', cost) or nowMember -- of one hit now
+  local logs, log -- what the variables below hold for each limit; a call of one limit needs no tables
+  if n > 1 then
+    logs = {}
+    for i = 1, n do
+      max, window, cost, share = read('>I7I7I7I7', ARGV[run], 28 * i - 10)
+      member = cost > 1 and nowMember .. string.format('%d', cost) or nowMember
+      logs[i] = {max = max, window = window, cost = cost, share = share, member = member}
     end
   end
+  local edge = now - window
   for _ = 1, calls do
     local rest, done = times, 0
-    while rest > 0 do
-      local hits, at, failure = rest, now, nil
+    repeat
+      local hits, at, waits, failure = rest, now, nil, nil
 
-      -- 1. Look: read each log, and count how often the cost fits in all.
-      local head, used, oldest, gone, goneExtra, extra, state
+      -- 1. Look: read each log. Count how often the cost fits in all, and when it fits.
+      -- used: units in the window; oldest: time of the oldest hit in it; gone: entries that have left
+      -- it; goneExtra: their units beyond one each; extra: such units of all entries. state: 0 if a
+      -- hit now shares an entry or changes more of the header than its score; else 1, or 2 if this
+      -- call also removes what is gone.
+      local name, head, used, oldest, gone, goneExtra, extra, state
       for i = 1, n do
-        local b, name = VALUES * (i - 1), keys[key + i]
-        if n > 1 then max, window, cost = logs[b + MAX], logs[b + WINDOW], logs[b + COST] end
+        name = keys[key + i]
+        if logs then
+          log = logs[i]
+          max = log.max; window = log.window; cost = log.cost; share = log.share; edge = now - window
+        end
         local page = try('ZRANGE', name, '0', '2')
         local first = page[2]
         head = page[1]
@@ -163,14 +162,14 @@ for run = 1, #ARGV do
           if #head == 25 and (not first or #first > 6) then mark, keep, next, till = read('>c4I7I7I7', head) end
           if mark == 'logn' then extra = -1 - call('ZSCORE', name, head)
           elseif mark ~= 'log1' then failure = 'FOREIGN the sorted set is not a log' break end
-          if window <= next and now <= till then state = window == keep and 2 or 1 end
+          if share == 1 and window <= next and now <= till then state = window == keep and 2 or 1 end
           oldest = first and read('>I7', first)
-          if first and oldest <= now - window then
-            local edge, second, units = now - window, page[3], nil
+          if first and oldest <= edge then
+            local second, units = page[3], nil
             gone, units = 1, mark == 'logn' and tonumber(string.sub(first, 8)) or 1
             oldest = second and #second > 6 and read('>I7', second)
             if oldest and oldest <= edge and mark == 'log1' then
-              gone = call('ZCOUNT', name, '0', format('%d', edge))
+              gone = call('ZCOUNT', name, '0', string.format('%d', edge))
               units, oldest = gone, pass(name, gone + 1, 0, 0)
             elseif oldest and oldest <= edge then
               oldest, second, gone, units = pass(name, 1, edge, 0)
@@ -180,24 +179,9 @@ for run = 1, #ARGV do
           used = call('ZCARD', name) - 1 - gone + extra - goneExtra
         elseif page.err then failure = page.err break
         else used, oldest = 0, nil end
-        if n > 1 then
-          logs[b + HEAD], logs[b + USED], logs[b + OLDEST] = head, used, oldest
-          logs[b + GONE], logs[b + GONE_EXTRA], logs[b + EXTRA], logs[b + STATE] = gone, goneExtra, extra, state
-        end
-        if cost > 0 and used + cost * hits > max then hits = math.max(0, math.floor((max - used) / cost)) end
-      end
-
-      -- 2. Wait: when does the cost fit each limit?
-      if not failure and (hits == 0 or kind == 'w') then
-        waits = waits or {}
-        for i = 1, n do
-          local name, fits = keys[key + i], now
-          if n > 1 then
-            local b = VALUES * (i - 1)
-            max, window, cost, share = logs[b + MAX], logs[b + WINDOW], logs[b + COST], logs[b + SHARE]
-            used, gone, extra, oldest = logs[b + USED], logs[b + GONE], logs[b + EXTRA], logs[b + OLDEST]
-          end
-          local need = cost > 0 and used + cost - max or 0
+        if (used + cost * rest > max or kind == 'w') and cost > 0 then
+          local need, fits = used + cost - max, now
+          hits = math.min(hits, math.max(0, math.floor((max - used) / cost)))
           if cost > max then fits, ahead = now + window, -1 -- no wait helps
           elseif need == 1 then fits = oldest + window
           elseif need > 0 then
@@ -205,35 +189,42 @@ for run = 1, #ARGV do
             local _, last = pass(name, gone + 1 + skip, 0, need - skip)
             fits = last + window
           end
-          if kind == 'w' and oldest and cost > 0 then
+          if kind == 'w' and oldest then
             local newest = read('>I7', call('ZRANGE', name, '-1', '-1')[1])
             if newest > now + -now % share then fits = math.max(fits, newest) end
           end
+          waits = waits or {}
           waits[i], at = fits - now, math.max(at, fits)
         end
-        hits = kind == 'w' and at - now <= ahead and 1 or 0
-      else at = now + ahead end
+        if i < n then
+          log.head = head; log.used = used; log.oldest = oldest; log.state = state
+          log.gone = gone; log.goneExtra = goneExtra; log.extra = extra
+        end
+      end
+      if kind == 'w' then hits = at - now <= ahead and 1 or 0 else at = now + ahead end
 
-      -- 3. Take: write to each log. A Redis that is full or read-only refuses the first write.
-      if hits > 0 and kind ~= 'p' and not failure then
-        for i = 1, n do
-          local name, added, first = keys[key + i], 0, now
-          local b = VALUES * (i - 1)
-          if n > 1 then
-            window, cost, share, member, head = logs[b + WINDOW], logs[b + COST], logs[b + SHARE], logs[b + MEMBER], logs[b + HEAD]
-            used, gone, goneExtra, extra = logs[b + USED], logs[b + GONE], logs[b + GONE_EXTRA], logs[b + EXTRA]
-            state, oldest = logs[b + STATE], logs[b + OLDEST]
-          end
-          local removes = state == 2
-          if state > 0 and hits == 1 and at == now and cost > 0 and share == 1 then
+      -- 2. Take: write to each log. The last one is first: its values are still in the variables. A
+      -- Redis that is full or read-only refuses the first write.
+      reply[size + 1] = hits
+      for i = failure and 0 or n, 1, -1 do
+        if i < n then
+          log = logs[i]
+          name = keys[key + i]; window = log.window; cost = log.cost; edge = now - window
+          head = log.head; used = log.used; oldest = log.oldest; state = log.state
+          gone = log.gone; goneExtra = log.goneExtra; extra = log.extra
+        end
+        if hits > 0 and cost > 0 and kind ~= 'p' then
+          local added, first, removes = 0, now, state == 2
+          if state > 0 and hits == 1 and at == now then
             if extra > 0 then
               local score = -extra - cost + (removes and goneExtra or 0)
-              added = try('ZADD', name, format('%d', score), head, nowScore, member)
-            elseif cost == 1 then added = try('ZADD', name, nowScore, member) end
+              added = try('ZADD', name, string.format('%d', score), head, nowScore, log and log.member or member)
+            elseif cost == 1 then added = try('ZADD', name, nowScore, nowMember) end
           end
-          if added == 0 and cost > 0 then
+          if added == 0 then
             local found
-            added, found, removes = take(name, head, window, cost, share, hits, at + -at % share, kind == 'm', extra, goneExtra)
+            share = log and log.share or share
+            added, found, removes = take(name, head, window, cost, share, hits, now, at + -at % share, kind == 'm', extra, goneExtra)
             if found then
               first = read('>I7', found[2])
               for hit = 0, kind == 'm' and 0 or hits - 1 do
@@ -247,39 +238,34 @@ for run = 1, #ARGV do
             end
           end
           if added ~= 1 and type(added) == 'table' then failure = added.err break end
-          if cost > 0 then
-            if gone > 0 and removes then call('ZREMRANGEBYRANK', name, '1', gone == 1 and '1' or format('%d', gone)) end
-            used = used + hits * cost
-            if not oldest or oldest > first then oldest = first end
-            if n > 1 then logs[b + USED], logs[b + OLDEST] = used, oldest end
-          end
+          if gone > 0 and removes then call('ZREMRANGEBYRANK', name, '1', gone == 1 and '1' or string.format('%d', gone)) end
+          used = used + hits * cost
+          if not oldest or oldest > first then oldest = first end
         end
+        reply[size + 2 * i] = used
+        reply[size + 2 * i + 1] = oldest and oldest - edge or 0
       end
 
-      -- 4. Reply.
+      -- 3. What is left?
       if failure then
+        for i = size + 3, size + 1 + 2 * n do reply[i] = nil end
         reply[size + 1], reply[size + 2] = -1, {err = failure}
         size, rest = size + 2, 0
       else
-        size = size + 1
-        reply[size] = hits
-        for i = 1, n do
-          local b = VALUES * (i - 1)
-          if n > 1 then used, oldest, window = logs[b + USED], logs[b + OLDEST], logs[b + WINDOW] end
-          reply[size + 1] = used
-          reply[size + 2] = oldest and oldest + window - now or 0
-          size = size + 2
-        end
+        size = size + 1 + 2 * n
         if hits == 0 then
-          for i = 1, n do reply[size + i] = waits[i] end
-          size = size + n
+          for i = 1, n do reply[size + i] = waits[i] or 0 end
+          size, rest = size + n, 0
+        else
+          done = done + hits
+          rest = (kind == 'm' or kind == 'p') and 0 or rest - hits
         end
-        rest = (hits == 0 or kind == 'm' or kind == 'p') and 0 or rest - hits
-        done = done + hits
       end
-    end
+    until rest == 0
     key, index = key + n, index + 1
   end
 end
-for i = 1, elsewhere and #elsewhere or 0 do reply[size + i] = elsewhere[i] end
+if elsewhere then
+  for i = 1, #elsewhere do reply[size + i] = elsewhere[i] end
+end
 return reply

@@ -178,9 +178,9 @@ func TestScriptHeaderMatchesItsCaller(t *testing.T) {
 		1, 8, 60_000_000, 8, 3_600_000_000,
 		1, 2, 3_600_000_000,
 		1, 8, 60_000_000, 8, 3_600_000_000,
-		0, 0, 0, now + 1, 0, 1, 0, now + 1, // the second hits of this microsecond
+		0, 1, 0, now + 1, 0, 0, 0, now + 1, // the second hits of this microsecond
 		1, 0, 0, now + 1,
-		2, 0, 0, now + 1, 2, 1, 0, now + 1,
+		2, 1, 0, now + 1, 2, 0, 0, now + 1,
 	}, reply())
 	h.Advance(time.Second)
 	assert.Equal(t, []int64{now + 1_000_000,
