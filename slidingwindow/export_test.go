@@ -47,7 +47,7 @@ func TextOf(content []byte) []byte {
 
 // Remember is what follows a refusal by Redis; meanwhile runs while it is under way.
 func (s *RedisStore) Remember(req Request, d Decision, meanwhile ...func()) {
-	a := attempt{shard: s.refused.shard(req.Key), sent: s.refused.now()}
+	a := attempt{shard: s.refused.shard(req.Key), sent: s.refused.at(time.Now())}
 	_, a.epoch = a.shard.find(&req)
 	for _, f := range meanwhile {
 		f()

@@ -218,7 +218,6 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	}
 	s := &RedisStore{link: l}
 	s.refused.parts = newParts(l, batches)
-	s.refused.now = time.Now
 	return s, nil
 }
 
@@ -237,7 +236,7 @@ func (s *RedisStore) Take(ctx context.Context, req Request) (Decision, error) {
 	case req.Wait:
 		ctx = context.WithoutCancel(ctx) // a place that is taken must become known
 	}
-	d, err := s.refused.take(ctx, &req, s.deadline(ctx))
+	d, err := s.refused.take(ctx, &req, time.Now())
 	if d.Granted > 0 {
 		d.Store = s.name
 	}

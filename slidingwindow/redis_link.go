@@ -53,10 +53,13 @@ type sharing struct {
 	tried time.Time  // when an error last did
 }
 
-// deadline returns when a call that is made now must end. The deadline of ctx counts only if ctx
-// has no Done channel. Otherwise ctx itself ends the call.
-func (l *link) deadline(ctx context.Context) time.Time {
-	deadline := time.Now().Add(l.timeout)
+// deadline returns when a call that begins now must end.
+func (l *link) deadline(ctx context.Context) time.Time { return l.deadlineFrom(ctx, time.Now()) }
+
+// deadlineFrom returns when a call that began at this time must end. The deadline of ctx counts only
+// if ctx has no Done channel. Otherwise ctx itself ends the call.
+func (l *link) deadlineFrom(ctx context.Context, began time.Time) time.Time {
+	deadline := began.Add(l.timeout)
 	if callers, has := ctx.Deadline(); has && ctx.Done() == nil && callers.Before(deadline) {
 		return callers
 	}

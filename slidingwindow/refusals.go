@@ -36,7 +36,7 @@ var started = time.Now().Add(-time.Second) // so that a looked of 0 is long ago
 // it still stands. A lost one costs a command.
 type refusals struct {
 	*parts
-	now func() time.Time // the clock by which refusals age; only Redis's clock allows calls
+	now func() time.Time // nil, or a test's clock, by which refusals age; only Redis's clock allows calls
 
 	shards      [refusalShards]refusalShard
 	pausedUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
@@ -83,20 +83,21 @@ type attempt struct {
 	told  *rueidis.RedisMessage // as in refusal
 }
 
-// take repeats a refusal that still stands. Otherwise Redis decides.
-func (f *refusals) take(ctx context.Context, req *Request, deadline time.Time) (Decision, error) {
+// take repeats a refusal that still stands. Otherwise Redis decides. The call began at this time: to
+// read the clock again would take longer than to repeat a refusal.
+func (f *refusals) take(ctx context.Context, req *Request, began time.Time) (Decision, error) {
 	if req.Costs != nil || req.AtMost || req.Wait { // is not remembered
-		d, err := f.parts.take(ctx, req, deadline)
+		d, err := f.parts.take(ctx, req, f.deadlineFrom(ctx, began))
 		if err == nil && d.Allowed {
 			f.shard(req.Key).taken(req)
 		}
 		return d, err
 	}
-	d, made, err := f.stillRefused(ctx, req, deadline)
+	d, made, err := f.stillRefused(ctx, req, began)
 	if err != nil || d.Reason != "" {
 		return d, err
 	}
-	if d, err = f.parts.take(ctx, req, deadline); err == nil {
+	if d, err = f.parts.take(ctx, req, f.deadlineFrom(ctx, began)); err == nil {
 		f.remember(req, d, made)
 	}
 	return d, err
@@ -108,14 +109,14 @@ func (f *refusals) take(ctx context.Context, req *Request, deadline time.Time) (
 // as before (told), and no command is sent.
 //
 // The Decision is zero if Redis must decide. The error is final: there is no time left.
-func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time.Time) (Decision, attempt, error) {
-	looked := int64(time.Since(started))
+func (f *refusals) stillRefused(ctx context.Context, req *Request, began time.Time) (Decision, attempt, error) {
+	looked := int64(began.Sub(started))
 	if looked < f.pausedUntil.Load() {
 		return Decision{}, attempt{}, nil
 	}
 	a := attempt{shard: f.shard(req.Key)}
 	r, epoch := a.shard.find(req)
-	a.epoch, a.sent = epoch, f.now()
+	a.epoch, a.sent = epoch, f.at(began)
 	if r == nil || a.sent.Before(r.at) || !a.sent.Before(r.until) {
 		return Decision{}, a, nil
 	}
@@ -125,7 +126,7 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time
 	// A client that has lost its connection makes all callers wait until it has a new one, and
 	// ignores their contexts.
 	var result rueidis.RedisResult
-	err := f.await(ctx, deadline, func(ctx context.Context) error {
+	err := f.await(ctx, f.deadlineFrom(ctx, began), func(ctx context.Context) error {
 		result = f.client.DoCache(ctx, r.question, cacheTrust)
 		return nil // Redis can still decide
 	})
@@ -154,7 +155,7 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, deadline time
 			return d, a, nil
 		}
 	}
-	a.sent = f.now()
+	a.sent = f.at(time.Now())
 	return Decision{}, a, nil
 }
 
@@ -168,7 +169,7 @@ func (f *refusals) remember(req *Request, d Decision, a attempt) {
 		return
 	}
 	key := strings.Clone(req.Key) // it may be a part of something big
-	r := &refusal{key: key, cost: req.Cost, limit: d.Limit, statuses: d.Statuses(), at: f.now(), told: a.told}
+	r := &refusal{key: key, cost: req.Cost, limit: d.Limit, statuses: d.Statuses(), at: f.at(time.Now()), told: a.told}
 	steady := steadyFor(r.statuses)
 	if steady < minRefusal {
 		return
@@ -199,13 +200,21 @@ func (f *refusals) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 	if err := answer(join(nil, []*call{c}), reply); err != nil || c.decision.Reason != ReasonRefused {
 		return Decision{}
 	}
-	statuses := r.decision(f.now()).Statuses()
+	statuses := r.decision(f.at(time.Now())).Statuses()
 	for i := range statuses {
 		if statuses[i].Limit == r.limit {
 			statuses[i] = c.decision.Statuses()[0]
 		}
 	}
 	return NewDecision(0, statuses...)
+}
+
+// at returns this time as the refusals' clock has it.
+func (f *refusals) at(now time.Time) time.Time {
+	if f.now != nil {
+		return f.now()
+	}
+	return now
 }
 
 func (f *refusals) shard(key string) *refusalShard {
