@@ -122,6 +122,7 @@ end
 
 local reply, size, elsewhere = {now, nil, nil, nil}, 1, nil
 local key, index = 0, 0
+local to, left = '2', nil -- logs are read to the second hit; to the first, once calls here met no hit that has left
 
 for run = 1, #ARGV do
   local kind, ahead, calls, times, n, max, window, cost, share = read('>c1I7I4I4I1I7I7I7I7', ARGV[run])
@@ -153,7 +154,7 @@ for run = 1, #ARGV do
           log = logs[i]
           max = log.max; window = log.window; cost = log.cost; share = log.share; edge = now - window
         end
-        local page = try('ZRANGE', name, '0', '2')
+        local page = try('ZRANGE', name, '0', to)
         local first = page[2]
         head = page[1]
         gone = 0; goneExtra = 0; extra = 0; state = 0
@@ -165,8 +166,8 @@ for run = 1, #ARGV do
           if share == 1 and window <= next and now <= till then state = window == keep and 2 or 1 end
           oldest = first and read('>I7', first)
           if first and oldest <= edge then
-            local second, units = page[3], nil
-            gone, units = 1, mark == 'logn' and tonumber(string.sub(first, 8)) or 1
+            local second, units = page[3] or to == '1' and call('ZRANGE', name, '2', '2')[1], nil
+            left, gone, units = '2', 1, mark == 'logn' and tonumber(string.sub(first, 8)) or 1
             oldest = second and #second > 6 and read('>I7', second)
             if oldest and oldest <= edge and mark == 'log1' then
               gone = call('ZCOUNT', name, '0', string.format('%d', edge))
@@ -262,7 +263,7 @@ for run = 1, #ARGV do
         end
       end
     until rest == 0
-    key, index = key + n, index + 1
+    key, index, to = key + n, index + 1, left or '1'
   end
 end
 if elsewhere then

@@ -113,6 +113,35 @@ func TestEachCallIsOneCommand(t *testing.T) {
 	const clock = "HMGET" // in place of TIME
 	assert.Equal(t, []string{clock, "ZRANGE", "ZCARD", "ZADD", "ZREMRANGEBYRANK"},
 		names(ran), "what an allowed call costs once hits leave the window")
+
+	store := h.Store.(*slidingwindow.RedisStore)
+	batch := func(keys ...string) func() {
+		return func() {
+			requests := make([]slidingwindow.Request, len(keys))
+			for i, key := range keys {
+				requests[i] = slidingwindow.Request{Key: key, Limits: l.Limits(), Cost: 1}
+			}
+			_, errs := store.DecideTogether(t.Context(), requests...)
+			require.Equal(t, make([]error, len(keys)), errs)
+		}
+	}
+	batch("steady", "steady too")()
+	h.Advance(time.Minute - time.Microsecond)
+	batch("steady", "steady too")()
+	h.Advance(2 * time.Microsecond)
+	batch("filling", "steady", "steady too")()
+	h.Advance(time.Minute - 2*time.Microsecond)
+	_, ran = monitored(t, server.URL(), server.Addr(), batch("filling", "steady", "steady too"))
+	assert.Equal(t, []string{
+		clock, "ZRANGE", "ZCARD", "ZADD",
+		"ZRANGE", "ZRANGE", "ZCARD", "ZADD", "ZREMRANGEBYRANK", // after a log that only fills, a second hit is not expected
+		"ZRANGE", "ZCARD", "ZADD", "ZREMRANGEBYRANK", // now it is
+	}, names(ran), "what a batch costs")
+
+	batch("seldom")()
+	h.Advance(time.Minute)
+	_, ran = monitored(t, server.URL(), server.Addr(), batch("seldom"))
+	assert.Equal(t, []string{clock, "ZRANGE", "ZCARD", "ZADD", "ZREMRANGEBYRANK"}, names(ran), "a log whose only hit has left")
 }
 
 // TestScriptHeaderMatchesItsCaller compares the KEYS, ARGV and RETURNS that decide.lua
