@@ -68,18 +68,23 @@ func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, b
 		s.sha.Store(sha)
 	}
 	s.send(ctx, client, pooled, s.verb, *sha, batches)
-	var unknown []*batch
+	// The first command teaches its server the script. Behind a proxy there may be more servers.
+	for unknown := unknownTo(batches); len(unknown) > 0; unknown = unknownTo(unknown) {
+		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
+		if unknown = unknown[1:]; len(unknown) > 0 {
+			s.send(ctx, client, pooled, s.verb, *sha, unknown)
+		}
+	}
+}
+
+// unknownTo returns the batches whose server does not know the script.
+func unknownTo(batches []*batch) (unknown []*batch) {
 	for _, b := range batches {
 		if reply, ok := rueidis.IsRedisErr(b.reply.Error()); ok && reply.IsNoScript() {
 			unknown = append(unknown, b)
 		}
 	}
-	if len(unknown) > 0 {
-		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
-	}
-	if len(unknown) > 1 { // the server knows the script now
-		s.send(ctx, client, pooled, s.verb, *sha, unknown[1:])
-	}
+	return unknown
 }
 
 func (s *script) send(ctx context.Context, client rueidis.Client, pooled bool, verb, body string, batches []*batch) {

@@ -142,6 +142,23 @@ func TestProxyThatRefusesSeveralKeysInWordsOfItsOwn(t *testing.T) {
 	})
 }
 
+// Each server must learn the scripts: the first answer that one of them does not know them is not
+// the last.
+func TestProxyBeforeServersThatKnowNoScript(t *testing.T) {
+	t.Parallel()
+	store, servers := sharded(t, shardproxy.Config{Refusal: inTheirOwnWords})
+	require.NoError(t, store.Check(t.Context()))
+	for _, server := range servers {
+		require.Equal(t, "OK", command(t, server, "script", "flush"))
+	}
+	var requests []slidingwindow.Request
+	for _, key := range manyKeys(50) {
+		requests = append(requests, slidingwindow.Request{Key: key, Limits: []slidingwindow.Limit{slidingwindow.PerHour(10)}, Cost: 1})
+	}
+	_, errs := store.DecideTogether(t.Context(), requests...)
+	assert.Equal(t, make([]error, len(requests)), errs)
+}
+
 func TestProxyThatIgnoresHashTags(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]shardproxy.Config{
