@@ -35,7 +35,7 @@ func NewRedisStoreWithClock(client rueidis.Client, config RedisConfig, clockKey 
 	}
 	store, err := newRedisStore(client, config, onClock(decideScript), refundScript)
 	if err == nil {
-		store.refused.now = now
+		store.refused.at = func(time.Time) time.Time { return now() }
 	}
 	return store, err
 }

@@ -218,6 +218,7 @@ func newRedisStore(client rueidis.Client, config RedisConfig, decide, refund str
 	}
 	s := &RedisStore{link: l}
 	s.refused.parts = newParts(l, batches)
+	s.refused.at = func(now time.Time) time.Time { return now } // tests have a clock of their own
 	return s, nil
 }
 

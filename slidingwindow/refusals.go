@@ -36,7 +36,7 @@ var started = time.Now().Add(-time.Second) // so that a looked of 0 is long ago
 // it still stands. A lost one costs a command.
 type refusals struct {
 	*parts
-	now func() time.Time // nil, or a test's clock, by which refusals age; only Redis's clock allows calls
+	at func(time.Time) time.Time // that time by the clock by which refusals age; only Redis's clock allows calls
 
 	shards      [refusalShards]refusalShard
 	pausedUntil atomic.Int64 // ns since started; before that, the client's cache is not asked
@@ -207,14 +207,6 @@ func (f *refusals) renewed(r *refusal, reply []rueidis.RedisMessage) Decision {
 		}
 	}
 	return NewDecision(0, statuses...)
-}
-
-// at returns this time as the refusals' clock has it.
-func (f *refusals) at(now time.Time) time.Time {
-	if f.now != nil {
-		return f.now()
-	}
-	return now
 }
 
 func (f *refusals) shard(key string) *refusalShard {
