@@ -32,13 +32,14 @@
 --            n times  used (units, after this call), reset (us until the oldest hit leaves, or 0)
 --            n times, if granted is 0, retry (us until the cost fits, 0 if it fits this limit)
 --            and that again for the other times, if some were granted and some were not
---          and for each hit whose time is not the first value plus its hit or, where hits share
---          entries, not the first value, in no order
+--          and last, in any order, for each hit whose time is not the first value plus its hit or,
+--          where hits share entries, not the first value
 --            call, limit, hit (each from 0), its time (us)
 --
 -- A call reads all before it writes. A refusal writes nothing. Not idempotent: never send it twice.
 --
--- A lone call pays for each line here. The functions have no upvalues: to make them would cost more.
+-- Each command runs all of this anew, and makes the functions anew. They get all that they need as
+-- arguments, as a function with upvalues costs more to make.
 
 local call, try, read, keys = redis.call, redis.pcall, struct.unpack, KEYS
 local clock = redis.call('TIME')
@@ -62,9 +63,10 @@ local function pass(name, rank, edge, need)
   end
 end
 
--- Takes the cost so many times, and writes the header: an entry for each, or one for all if joins.
--- extra is the units beyond one of all entries, goneExtra those of the ones that are gone. Returns
--- an error, or nil, the scores and members written, and whether what is gone is to be removed.
+-- Writes the header, and so many hits of this cost: an entry for each, or one for all if joins or if
+-- hits share entries. Hits that share one replace it by one of all their units. extra is the units
+-- beyond one of all entries, goneExtra those of the ones that are gone. Returns an error, or nil, the
+-- scores and members written, and whether what is gone is to be removed.
 local function take(name, head, window, cost, share, hits, now, time, joins, extra, goneExtra)
   local entries, units, old = hits, cost, nil
   if joins or share > 1 then entries, units = 1, hits * cost end
@@ -122,12 +124,14 @@ end
 
 local reply, size, elsewhere = {now, nil, nil, nil}, 1, nil
 local key, index = 0, 0
-local to, left = '2', nil -- logs are read to the second hit; to the first, once calls here met no hit that has left
+-- The last rank that is read of a log, and '2' once a hit had left. The first call reads two hits.
+-- The next ones read one, until a call meets a hit that has left.
+local to, left = '2', nil
 
 for run = 1, #ARGV do
   local kind, ahead, calls, times, n, max, window, cost, share = read('>c1I7I4I4I1I7I7I7I7', ARGV[run])
   local member = cost > 1 and nowMember .. string.format('%d', cost) or nowMember -- of one hit now
-  local logs, log -- what the variables below hold for each limit; a call of one limit needs no tables
+  local logs, log -- what the local variables hold of each limit; one limit needs only the variables
   if n > 1 then
     logs = {}
     for i = 1, n do
@@ -144,9 +148,9 @@ for run = 1, #ARGV do
 
       -- 1. Look: read each log. Count how often the cost fits in all, and when it fits.
       -- used: units in the window; oldest: time of the oldest hit in it; gone: entries that have left
-      -- it; goneExtra: their units beyond one each; extra: such units of all entries. state: 0 if a
-      -- hit now shares an entry or changes more of the header than its score; else 1, or 2 if this
-      -- call also removes what is gone.
+      -- it; extra: units beyond one each of all entries; goneExtra: those of the entries that are gone.
+      -- state: how a hit now is written. 1: by one ZADD, as the header keeps its member; 2: so, and
+      -- what is gone is removed; 0: by take.
       local name, head, used, oldest, gone, goneExtra, extra, state
       for i = 1, n do
         name = keys[key + i]
@@ -183,11 +187,15 @@ for run = 1, #ARGV do
         if (used + cost * rest > max or kind == 'w') and cost > 0 then
           local need, fits = used + cost - max, now
           hits = math.min(hits, math.max(0, math.floor((max - used) / cost)))
-          if cost > max then fits, ahead = now + window, -1 -- no wait helps
-          elseif need == 1 then fits = oldest + window
+          if cost > max then fits, ahead = now + window, -1 -- no wait helps, nor for the next calls of this run
           elseif need > 0 then
-            local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
-            local _, last = pass(name, gone + 1 + skip, 0, need - skip)
+            local last = oldest
+            if need > 1 then
+              local skip = extra == 0 and need - 1 or 0 -- entries of one unit need no counting
+              local _, passed = pass(name, gone + 1 + skip, 0, need - skip)
+              last = passed
+            end
+            if not last then failure = 'FOREIGN the header of the log counts more units than it has' break end
             fits = last + window
           end
           if kind == 'w' and oldest then
@@ -204,8 +212,8 @@ for run = 1, #ARGV do
       end
       if kind == 'w' then hits = at - now <= ahead and 1 or 0 else at = now + ahead end
 
-      -- 2. Take: write to each log. The last one is first: its values are still in the variables. A
-      -- Redis that is full or read-only refuses the first write.
+      -- 2. Take: write to each log, from the last to the first, as the values of the last one are still
+      -- in the variables. A Redis that is full or read-only refuses the first write.
       reply[size + 1] = hits
       for i = failure and 0 or n, 1, -1 do
         if i < n then

@@ -362,6 +362,8 @@ func TestPromise8_AKeyOfAnotherTypeFailsItsOwnCallOnly(t *testing.T) {
 		"list":             {"RPUSH", "?", "v"},
 		"foreign set":      {"ZADD", "?", "1", "somebody else's"},
 		"foreign and time": {"ZADD", "?", "9999999999999999", "zz"},
+		"entries removed":  {"ZADD", "?", "-6", "logn" + strings.Repeat("\x00", 21)}, // its header counts 5 units
+		"many removed":     {"ZADD", "?", "-100", "logn" + strings.Repeat("\x00", 21)},
 	} {
 		spoil = append([]string(nil), spoil...)
 		spoil[1] = slidingwindow.RedisKey(prefix, name, second.Name)
