@@ -68,12 +68,16 @@ func (s *script) exec(ctx context.Context, client rueidis.Client, pooled bool, b
 		s.sha.Store(sha)
 	}
 	s.send(ctx, client, pooled, s.verb, *sha, batches)
-	// The first command teaches its server the script. Behind a proxy there may be more servers.
-	for unknown := unknownTo(batches); len(unknown) > 0; unknown = unknownTo(unknown) {
-		s.send(ctx, client, pooled, s.full, s.text, unknown[:1])
-		if unknown = unknown[1:]; len(unknown) > 0 {
-			s.send(ctx, client, pooled, s.verb, *sha, unknown)
-		}
+	unknown := unknownTo(batches)
+	if len(unknown) == 0 {
+		return
+	}
+	s.send(ctx, client, pooled, s.full, s.text, unknown[:1]) // teaches its server the script
+	if unknown = unknown[1:]; len(unknown) > 0 {
+		s.send(ctx, client, pooled, s.verb, *sha, unknown)
+	}
+	if unknown = unknownTo(unknown); len(unknown) > 0 { // a proxy has more servers than that one
+		s.send(ctx, client, pooled, s.full, s.text, unknown)
 	}
 }
 

@@ -117,6 +117,9 @@ func (f *refusals) stillRefused(ctx context.Context, req *Request, began time.Ti
 	a := attempt{shard: f.shard(req.Key)}
 	r, epoch := a.shard.find(req)
 	a.epoch, a.sent = epoch, f.at(began)
+	if r != nil && a.sent.Before(r.at) { // it came while this call waited for the shard
+		a.sent = f.at(time.Now())
+	}
 	if r == nil || a.sent.Before(r.at) || !a.sent.Before(r.until) {
 		return Decision{}, a, nil
 	}
