@@ -159,6 +159,41 @@ func TestProxyBeforeServersThatKnowNoScript(t *testing.T) {
 	assert.Equal(t, make([]error, len(requests)), errs)
 }
 
+// A server that cannot learn is not asked again and again: at most three times for each key.
+func TestProxyThatForbidsToTeachScripts(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	var forbidden atomic.Bool
+	store, servers := sharded(t, shardproxy.Config{Refusal: inTheirOwnWords, Intercept: func(args []string) ([]string, string) {
+		switch strings.ToUpper(args[0]) {
+		case "EVAL":
+			asked.Add(1)
+			if forbidden.Load() {
+				return nil, "-NOPERM this user has no permissions to run the 'eval' command\r\n"
+			}
+		case "EVALSHA":
+			asked.Add(1)
+		}
+		return args, ""
+	}})
+	require.NoError(t, store.Check(t.Context()))
+	for _, server := range servers {
+		require.Equal(t, "OK", command(t, server, "script", "flush"))
+	}
+	forbidden.Store(true)
+	asked.Store(0)
+	var requests []slidingwindow.Request
+	for _, key := range manyKeys(50) {
+		requests = append(requests, slidingwindow.Request{Key: key, Limits: []slidingwindow.Limit{slidingwindow.PerHour(10)}, Cost: 1})
+	}
+	_, errs := store.DecideTogether(t.Context(), requests...)
+	for _, err := range errs {
+		require.ErrorIs(t, err, slidingwindow.ErrStoreUnavailable)
+		require.ErrorContains(t, err, "NOPERM")
+	}
+	assert.LessOrEqual(t, asked.Load(), int64(3*len(requests)))
+}
+
 func TestProxyThatIgnoresHashTags(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]shardproxy.Config{
